@@ -1,0 +1,56 @@
+"""The onion: plugins around a route's innermost handler, composed once per route, never per request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Protocol
+
+import attrs
+
+from aigw.exchange import Exchange, Reply
+
+Handler = Callable[[Exchange], Awaitable[Reply]]
+
+
+class Plugin(Protocol):
+    """One plugin at work on one route: built when the route is compiled, shared by all its requests.
+
+    A plugin is one file in `aigw.plugins`: this class, its ``Config`` (an attrs class) and a line in the catalogue.
+    """
+
+    name: ClassVar[str]
+    priority: ClassVar[int]
+    Config: ClassVar[type]
+
+    def __init__(self, config: Any, site: PluginSite) -> None:
+        """``config``: an instance of ``Config``. ``site``: where it is at work and what it may use."""
+
+    async def around(self, exchange: Exchange, proceed: Handler) -> Reply:
+        """Act before, ``return await proceed(exchange)``, return early, or raise a `GatewayError`."""
+
+
+@attrs.frozen(kw_only=True)
+class PluginSite:
+    """Where a plugin is at work (``group``, ``route_id``, ``service_id``) and the parts of the gateway it may use."""
+
+    group: str
+    route_id: str
+    service_id: str
+    parts: Any
+
+
+def compose(plugins: Sequence[Plugin], innermost: Handler) -> Handler:
+    """One handler out of plugins (outermost = highest priority first, names break ties) and what is inside them."""
+    handler = innermost
+    for plugin in sorted(plugins, key=lambda p: (p.priority, p.name)):
+        handler = _layer(plugin, handler)
+    return handler
+
+
+def _layer(plugin: Plugin, inner: Handler) -> Handler:
+    around = plugin.around
+
+    def handle(exchange: Exchange) -> Awaitable[Reply]:
+        return around(exchange, inner)
+
+    return handle
