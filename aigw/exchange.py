@@ -40,8 +40,9 @@ class Usage:
 class Timeline:
     """When things happened, in seconds of the gateway's clock; None = not (yet).
 
-    ``started``: request complete. ``upstream_head``: status of the winning attempt. ``first_token``: first event of a
-    stream that carried something real, or a complete body. ``first_byte``: first byte of the reply to the client.
+    ``started``: request complete. ``upstream_started``: the first attempt began. ``upstream_head``: status of the
+    winning attempt. ``first_token``: first event of a stream that carried something real, or a complete body.
+    ``first_byte``: first byte of the reply to the client.
     """
 
     started: float

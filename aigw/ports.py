@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -71,3 +71,34 @@ class Store(Protocol):
 
     def close(self) -> Deferred[None]:
         """Fires when all that was committed is written and every file is closed. Idempotent."""
+
+
+class CallLabels(NamedTuple):
+    """What tells one kind of model call from another, in the words of APISIX's metrics; values as they come.
+
+    ``node``: the instance's name. ``request_llm_model``: what the client asked for. ``llm_model``: what it got.
+    """
+
+    route_id: str
+    service_id: str
+    consumer: str
+    node: str
+    request_type: str
+    request_llm_model: str
+    llm_model: str
+
+
+CircuitState = Literal["closed", "open", "half_open"]
+
+
+class Meter(Protocol):
+    """Counts what happens while a request is on its way; never raises, never waits."""
+
+    def active(self, delta: int, labels: CallLabels) -> None:
+        """A call to an instance began (+1) or ended (-1, with the same labels)."""
+
+    def fell_back(self, route_id: str, instance: str, reason: str) -> None:
+        """``instance`` was given up for the next one; ``reason``: a short word, such as an error's code."""
+
+    def circuit_changed(self, route_id: str, instance: str, state: CircuitState) -> None:
+        """The circuit in front of ``instance`` is now in ``state``."""
