@@ -124,6 +124,12 @@ class UpstreamError(GatewayError):
     status, code, kind = 502, "upstream_error", "upstream_error"
 
 
+class InstanceUnusable(UpstreamError):
+    """The instance can't be called as it is configured (a variable that holds its key is not set)."""
+
+    status, code = 503, "instance_unusable"
+
+
 class UpstreamUnreachable(UpstreamError):
     """Refused, unknown host, unreachable network, failed TLS handshake: nothing was sent."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import attrs
+from twisted.web.http_headers import Headers
 
 from aigw.exchange import Exchange, Reply
+from aigw.model.snapshot import Resource
 
 Handler = Callable[[Exchange], Awaitable[Reply]]
 
@@ -54,3 +56,29 @@ def _layer(plugin: Plugin, inner: Handler) -> Handler:
         return around(exchange, inner)
 
     return handle
+
+
+@attrs.frozen(kw_only=True)
+class Matched:
+    """What `aigw.assembly` found for a request.
+
+    ``path``: percent-decoded and normalised. ``host``: lower case, without port. ``max_body``: bytes, None = the
+    face's own limit.
+    """
+
+    handler: Handler
+    resource: Resource
+    params: Mapping[str, str]
+    path: str
+    host: str
+    max_body: int | None
+
+
+class Finder(Protocol):
+    """Finds the route of a request."""
+
+    def find(self, method: bytes, target: bytes, headers: Headers, remote_addr: str, scheme: str) -> Matched | None:
+        """The match, or None.
+
+        :raises BadRequest: if the target or the Host can't be understood.
+        """

@@ -8,6 +8,8 @@ import attrs
 from msgspec import Meta
 
 from aigw.model.fields import Address, Description, Host, Id, Labels, Method, Name, Plugins, Uri, check_address
+from aigw.routing.expression import compile_vars
+from aigw.routing.patterns import check_pattern
 
 Uris = Annotated[list[Uri], Meta(min_length=1, max_length=64)]
 
@@ -49,10 +51,20 @@ class Route:
         for one, several in (("host", "hosts"), ("remote_addr", "remote_addrs")):
             if getattr(self, one) is not None and getattr(self, several) is not None:
                 raise ValueError(f"{several}: means the same as {one}; give one of them")
+        self._check_patterns(given[0])
+        if self.vars is not None:
+            compile_vars(self.vars)
         if self.remote_addr is not None:
             check_address("remote_addr", self.remote_addr)
         for i, address in enumerate(self.remote_addrs or ()):
             check_address(f"remote_addrs[{i}]", address)
+
+    def _check_patterns(self, field: str) -> None:
+        for i, pattern in enumerate(self.patterns):
+            try:
+                check_pattern(pattern)
+            except ValueError as e:
+                raise ValueError(f"{field}: {e}" if field == "uri" else f"{field}[{i}]: {e}") from None
 
     @property
     def patterns(self) -> tuple[str, ...]:
