@@ -94,6 +94,12 @@ class URITooLong(GatewayError):
     status, code, kind = 414, "uri_too_long", "invalid_request_error"
 
 
+class ExpectationFailed(GatewayError):
+    """The client expects what can't be met."""
+
+    status, code, kind = 417, "expectation_failed", "invalid_request_error"
+
+
 class HeadersTooLarge(GatewayError):
     """The request's header section is over its limit."""
 
@@ -116,6 +122,12 @@ class NotServing(GatewayError):
     """The route has nothing behind it, or the gateway is leaving."""
 
     status, code = 503, "not_serving"
+
+
+class VersionNotSupported(GatewayError):
+    """The client speaks another version of HTTP."""
+
+    status, code, kind = 505, "version_not_supported", "invalid_request_error"
 
 
 class UpstreamError(GatewayError):
