@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -54,6 +55,7 @@ class UpstreamBody(Protocol):
         self._end: GatewayError | bool | None = None  # None: still arriving; True: complete; or why it broke
         self._told = self._paused = self._reading_stopped = self._pumping = False
         self._timer: IDelayedCall | None = None
+        self._producer: Any = None  # the transport, once there is one
         self._last_arrival = clock.seconds()
 
     # What the attempt asks for.
@@ -76,7 +78,8 @@ class UpstreamBody(Protocol):
         with a `GatewayError` if the body breaks. Cancelling it aborts the body.
         """
         self._judge, self._held_limit = judge, limit
-        self._watching = watching = Deferred(lambda _: self.abort())
+        watching: Deferred[None] = Deferred(lambda _: self.abort())
+        self._watching = watching
         self._pump()
         return watching
 
@@ -137,6 +140,7 @@ class UpstreamBody(Protocol):
 
     def connectionMade(self) -> None:
         """The body begins."""
+        self._producer = self.transport
         self._arm()
 
     def dataReceived(self, data: bytes) -> None:
@@ -245,20 +249,18 @@ class UpstreamBody(Protocol):
     # Reading and closing the connection that it comes from.
 
     def _read_on(self) -> None:
-        if self._reading_stopped and self._end is None and self.transport is not None:
+        if self._reading_stopped and self._end is None and self._producer is not None:
             self._reading_stopped = False
-            self.transport.resumeProducing()
+            self._producer.resumeProducing()
 
     def _stop_reading(self) -> None:
-        if not self._reading_stopped and self._end is None and self.transport is not None:
+        if not self._reading_stopped and self._end is None and self._producer is not None:
             self._reading_stopped = True
-            self.transport.pauseProducing()
+            self._producer.pauseProducing()
 
     def _close_connection(self) -> None:
-        transport = self.transport
-        if transport is not None:
-            abort = getattr(transport, "abortConnection", None) or transport.stopProducing
-            abort()
+        if self._producer is not None:
+            self._producer.abortConnection()
 
     # Deadlines: one timer, looked at when it fires, not moved by every arrival.
 

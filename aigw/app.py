@@ -1,0 +1,113 @@
+"""The composition root: every object of a gateway is built here, by hand, in the order in which they are needed."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from aigw import __version__
+from aigw.assembly import Assembly
+from aigw.balancing.pool import Memory
+from aigw.configuration import Configuration
+from aigw.control import control_site
+from aigw.keys import AdminKey, admin_key, data_key, viewer_key
+from aigw.observe.access_log import AccessLog, access_log
+from aigw.observe.metrics import Metrics
+from aigw.parts import Defaults, Parts
+from aigw.plugins import CATALOGUE, CONFIGS
+from aigw.ports import Store
+from aigw.proxy.site import ProxySite, proxy_site
+from aigw.registry import Registry
+from aigw.settings import Settings
+from aigw.stores.memory import MemoryStore
+from aigw.stores.sealing import Sealer
+from aigw.stores.sqlite import SqliteStore
+from aigw.upstream.clients import Clients
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class App:
+    """A gateway that does not listen yet. ``sites``: face -> protocol factory."""
+
+    configuration: Configuration
+    registry: Registry
+    proxy: ProxySite
+    sites: dict[str, Any]
+    clients: Clients
+    access_log: AccessLog | None
+    admin_key: AdminKey
+
+
+def build(settings: Settings, data: Path, reactor: Any, ready: Callable[[], bool]) -> App:
+    """Read the keys and the store, and put a gateway together.
+
+    ``data``: the data directory. ``ready``: what ``/readyz`` tells.
+
+    :raises StoreError: if a key or the store can't be used.
+    :raises OSError: if the access log can't be written.
+    """
+    from aigw.admin.app import admin_resource  # imports klein, which installs the reactor
+    from aigw.admin.site import admin_site
+
+    key = admin_key(data, settings.admin_key_file, settings.environ)
+    viewer = viewer_key(data, settings.viewer_key_file, settings.environ, key)
+    sealer = Sealer(data_key(data, settings.environ))
+    log = access_log(settings.access_log, reactor)
+
+    registry = Registry()
+    store: Store = MemoryStore() if settings.demo else SqliteStore(data / "aigw.sqlite", reactor.callFromThread)
+    configuration = Configuration(store=store, sealer=sealer, registry=registry, plugins=CONFIGS, clock=reactor)
+    configuration.load()
+
+    metrics = Metrics(build={"version": __version__})
+    clients = Clients(reactor)
+    defaults = Defaults(priority_order=settings.priority_order)
+    parts = Parts(
+        clock=reactor,
+        now=time.time,
+        environ=settings.environ,
+        clients=clients,
+        memory=Memory(random.random),
+        meter=metrics,
+        defaults=defaults,
+    )
+    assembly = Assembly(group=settings.gateway_group, registry=registry, catalogue=CATALOGUE, parts=parts)
+
+    proxy = proxy_site(
+        finder=assembly,
+        clock=reactor,
+        observers=[metrics, *([log] if log is not None else [])],
+        ids=lambda: secrets.token_hex(16),
+    )
+    metrics.watch(lambda: proxy.in_flight)
+    admin = admin_resource(
+        configuration=configuration,
+        registry=registry,
+        catalogue=CATALOGUE,
+        sealer=sealer,
+        admin_key=key,
+        viewer_key=viewer,
+        default_group="default",
+        defaults=defaults,
+        now=time.time,
+        clock=reactor,
+    )
+    return App(
+        configuration=configuration,
+        registry=registry,
+        proxy=proxy,
+        sites={
+            "admin": admin_site(admin, reactor),
+            "proxy": proxy,
+            "control": control_site(metrics.registry, ready, reactor),
+        },
+        clients=clients,
+        access_log=log,
+        admin_key=key,
+    )

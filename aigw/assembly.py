@@ -1,0 +1,171 @@
+"""From a Snapshot to Handlers: one per route, compiled when the route first takes a request after a change of it.
+
+A change touches only the routes that it is about; what a request started with stays as it was for that request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from twisted.logger import Logger
+from twisted.web.http_headers import Headers
+
+from aigw.errors import BadRequest, NotServing
+from aigw.exchange import Exchange, Reply
+from aigw.model.snapshot import Key, Resource, Snapshot
+from aigw.parts import Parts
+from aigw.pipeline import Handler, Matched, Plugin, PluginSite, compose
+from aigw.registry import Registry
+from aigw.routing.entry import Entry, entry_of
+from aigw.routing.facts import Facts
+from aigw.routing.router import Router
+from aigw.routing.target import host_of, normalise
+
+Catalogue = Mapping[str, type[Plugin]]
+
+
+class CompiledRoute:
+    """A route with what is under it. ``handler`` is made at the first request and kept.
+
+    ``before``: the same route as it was before a change. It lives until its successor is compiled, and with it the
+    health and the balancers' memories that the two share.
+    """
+
+    def __init__(
+        self, resource: Resource, service: Resource | None, group: str, assembly: Assembly, before: CompiledRoute | None
+    ) -> None:
+        self.resource = resource
+        self.service = service
+        self._group = group
+        self._assembly = assembly
+        self._before = before if before is None or before._handler is not None else before._before
+        self._handler: Handler | None = None
+        self.max_body = max((c.max_req_body_size for c in self._configs().values() if _limits_body(c)), default=None)
+
+    @property
+    def handler(self) -> Handler:
+        """The onion of its plugins."""
+        if self._handler is None:
+            self._handler = self._compile()
+            self._before = None
+        return self._handler
+
+    def _configs(self) -> dict[str, Any]:
+        """Plugin name -> configuration: a service's are under its routes', per name the route's whole one wins."""
+        inherited = self.service.plugins if self.service is not None else {}
+        return {**inherited, **self.resource.plugins}
+
+    def _compile(self) -> Handler:
+        site = PluginSite(
+            group=self._group,
+            route_id=self.resource.id,
+            service_id=self.service.id if self.service is not None else "",
+            parts=self._assembly.parts,
+        )
+        catalogue = self._assembly.catalogue
+        return compose([catalogue[name](config, site) for name, config in self._configs().items()], _nothing_behind)
+
+
+class Assembly:
+    """What the proxy face finds its handlers in; follows one gateway group of the registry."""
+
+    log = Logger()
+
+    def __init__(self, *, group: str, registry: Registry, catalogue: Catalogue, parts: Parts) -> None:
+        self.catalogue = catalogue
+        self.parts = parts
+        self._group = group
+        self._router = Router()
+        self._routes: dict[str, CompiledRoute] = {}
+        self._routes_of_service: dict[str, set[str]] = {}
+        snapshot = registry.snapshot(group)
+        self._router = Router.of([self._entry(r, snapshot) for r in snapshot.of("routes").values()])
+        registry.subscribe(self._changed)
+
+    def find(self, method: bytes, target: bytes, headers: Headers, remote_addr: str, scheme: str) -> Matched | None:
+        """The route that takes this request, or None.
+
+        :raises BadRequest: if the target or the Host can't be understood.
+        """
+        facts = _facts(method, target, headers, remote_addr, scheme)
+        match = self._router.match(facts)
+        if match is None:
+            return None
+        route = match.entry.target
+        assert isinstance(route, CompiledRoute)
+        return Matched(
+            handler=route.handler,
+            resource=route.resource,
+            params=match.params,
+            path=facts.path,
+            host=facts.host,
+            max_body=route.max_body,
+        )
+
+    def _changed(self, group: str, snapshot: Snapshot, changed: frozenset[Key]) -> None:
+        if group != self._group:
+            return
+        touched = {id for kind, id in changed if kind == "routes"}
+        for kind, id in changed:
+            if kind == "services":
+                touched |= self._routes_of_service.get(id, set())
+        for id in touched:
+            self._replace(id, snapshot)
+
+    def _replace(self, id: str, snapshot: Snapshot) -> None:
+        resource = snapshot.get("routes", id)
+        if resource is None:
+            self._forget(id)
+            self._router = self._router.remove(id)
+        else:
+            self._router = self._router.put(self._entry(resource, snapshot))
+
+    def _entry(self, resource: Resource, snapshot: Snapshot) -> Entry:
+        service_id = resource.value.service_id
+        service = snapshot.get("services", service_id) if service_id else None
+        before = self._forget(resource.id)
+        route = self._routes[resource.id] = CompiledRoute(resource, service, self._group, self, before)
+        if service_id:
+            self._routes_of_service.setdefault(service_id, set()).add(resource.id)
+        entry = entry_of(resource.id, resource.value, _hosts(service), route)
+        off = service is not None and service.value.status == 0
+        return attrs.evolve(entry, enabled=False) if off else entry
+
+    def _forget(self, id: str) -> CompiledRoute | None:
+        before = self._routes.pop(id, None)
+        if before is not None and before.resource.value.service_id:
+            self._routes_of_service.get(before.resource.value.service_id, set()).discard(id)
+        return before
+
+
+def _facts(method: bytes, target: bytes, headers: Headers, remote_addr: str, scheme: str) -> Facts:
+    def header(name: str) -> str | None:
+        values = headers.getRawHeaders(name.encode("latin-1", "replace"))
+        return None if values is None else b", ".join(values).decode("latin-1")
+
+    try:
+        return Facts(
+            path=normalise(target),
+            host=host_of((headers.getRawHeaders(b"host") or [b""])[0]),
+            method=method.decode("latin-1"),
+            remote_addr=remote_addr,
+            header=header,
+            target=target,
+            scheme=scheme,
+        )
+    except ValueError as e:
+        raise BadRequest(str(e)) from None
+
+
+def _hosts(service: Resource | None) -> tuple[str, ...]:
+    return tuple(h.lower() for h in (service.value.hosts or ())) if service is not None else ()
+
+
+def _limits_body(config: Any) -> bool:
+    return hasattr(config, "max_req_body_size")
+
+
+async def _nothing_behind(exchange: Exchange) -> Reply:
+    raise NotServing("this route has no plugin that answers (ai-proxy or ai-proxy-multi)")

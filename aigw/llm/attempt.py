@@ -1,0 +1,237 @@
+"""One attempt at one instance: send, await the head, hold a stream until its first real event, make the Reply.
+
+Whatever goes wrong here before there is a Reply is a `GatewayError` that another instance may make good.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
+
+from aigw.balancing.candidates import Candidates
+from aigw.balancing.deadlines import attempt_deadline
+from aigw.dialects.dialect import Verdict
+from aigw.errors import GatewayError, UpstreamBadReply, UpstreamTimeout
+from aigw.exchange import Attempt, Exchange, HeaderList, Reply
+from aigw.llm.call import Call
+from aigw.llm.endpoint import outgoing_headers, relayed_headers
+from aigw.llm.target import Target
+from aigw.llm.watching import FirstToken, UsageInTail
+from aigw.ports import Clock
+from aigw.upstream.body import UpstreamBody
+
+HELD_STREAM = 256 * 1024
+"""The most bytes of a stream that are held while its first real event is awaited; past that it is relayed."""
+COLLECTED = 1024 * 1024
+"""A complete answer up to this size is collected before it is sent on; a longer one is relayed as it comes."""
+DECODED = frozenset({b"gzip", b"x-gzip", b"deflate"})
+
+
+@attrs.define(kw_only=True, eq=False)
+class Try:
+    """One attempt. ``candidates``: who could still take over."""
+
+    exchange: Exchange
+    call: Call
+    target: Target
+    clock: Clock
+    candidates: Candidates[Target]
+    record: Attempt
+    started: float
+
+    async def reply(self) -> Reply:
+        """The instance's answer, whatever its status.
+
+        :raises UpstreamError: if there is none that could be relayed.
+        """
+        try:
+            return await self._reply()
+        except GatewayError as error:
+            self.record.error = error.code
+            raise
+        except CancelledError:
+            self.record.error = "client_left"
+            raise
+        finally:
+            self.record.duration_ms = round((self.clock.seconds() - self.started) * 1000, 3)
+
+    async def _reply(self) -> Reply:
+        response = await self._head()
+        self.exchange.timeline.upstream_head = self.clock.seconds()
+        self.record.status = response.code
+        if 300 <= response.code < 400:
+            response.deliverBody(rejected := self._body(response, streams=False))
+            rejected.abort()
+            raise UpstreamBadReply(f"the upstream answered with a redirect ({response.code}), which is not followed")
+        streams = response.code == 200 and _media_type(response) == b"text/event-stream"
+        body = self._body(response, streams)
+        response.deliverBody(body)
+        return await (self._stream(response, body) if streams else self._answer(response, body))
+
+    def _head(self) -> Deferred[Any]:
+        """Send the request; fires with the response's head, or fails with a `GatewayError` at a deadline."""
+        target, call, exchange = self.target, self.call, self.exchange
+        url = target.url(call.dialect.name, exchange.path)
+        data = target.shape(call.dialect.name).outgoing(call.body, call.prepared.sets)
+        headers = outgoing_headers(exchange.headers, target.headers, target.header_names, target.brings_own_key)
+        if not headers.hasHeader(b"content-type"):
+            headers.setRawHeaders(b"Content-Type", [b"application/json"])
+        head: Deferred[Any] = target.client.request("POST", url, headers=headers, data=data)
+        wait = self._time_left(target.deadlines.first_byte)
+        if wait is not None:
+            head.addTimeout(wait, self.clock, onTimeoutCancel=_no_head)
+        return head
+
+    def _time_left(self, phase: float | None) -> float | None:
+        """Seconds for a phase that begins now, within the attempt's and the request's deadline; None = no limit."""
+        end = self._deadline()
+        left = None if end is None else max(0.0, end - self.clock.seconds())
+        return min((t for t in (phase, left) if t is not None), default=None)
+
+    def _deadline(self) -> float | None:
+        return attempt_deadline(self.target.deadlines, self.started, self.exchange.timeline.started)
+
+    def _body(self, response: IResponse, streams: bool) -> UpstreamBody:
+        deadlines = [self._deadline()]
+        if streams and self.target.max_stream is not None:
+            deadlines.append(self.clock.seconds() + self.target.max_stream)
+        encoding = _encoding(response)
+        return UpstreamBody(
+            self.clock,
+            idle=self.target.deadlines.idle,
+            deadline=min((d for d in deadlines if d is not None), default=None),
+            max_bytes=self.target.max_bytes,
+            encoding=encoding if encoding in DECODED else b"",
+        )
+
+    # An answer that is complete in itself.
+
+    async def _answer(self, response: IResponse, body: UpstreamBody) -> Reply:
+        collects = _media_type(response) == b"application/json" and self.exchange.buffering
+        if self.candidates.goes_on_after(response.code, self.clock.seconds()):
+            return Reply(status=response.code, headers=self._headers(response), source=body)
+        if collects or response.code >= 400:
+            await body.watch(_never_enough, COLLECTED)
+        timeline = self.exchange.timeline
+        timeline.first_token = self.clock.seconds()
+        headers = self._headers(response)
+        usage = self.exchange.usage
+        if body.complete:
+            raw = body.held()
+            if response.code < 400:
+                self.call.dialect.body_usage(raw, usage)
+            else:
+                raw = self._without_secrets(raw)
+            return Reply(status=response.code, headers=headers, body=raw)
+        length = None if response.length is UNKNOWN_LENGTH or _encoding(response) in DECODED else response.length
+        reply = Reply(status=response.code, headers=headers, source=body, length=length)
+        return reply.through(UsageInTail(self.call.dialect, usage)) if response.code < 400 else reply
+
+    def _without_secrets(self, raw: bytes) -> bytes:
+        """An error that quotes the credentials it refused must not show them to the client."""
+        for secret in self.target.secrets:
+            raw = raw.replace(secret, b"****")
+        return raw
+
+    def _headers(self, response: IResponse) -> HeaderList:
+        return relayed_headers(response.headers, decoded=_encoding(response) in DECODED)
+
+    # A stream of events.
+
+    async def _stream(self, response: IResponse, body: UpstreamBody) -> Reply:
+        dialect = self.call.dialect
+        began = False
+        if self.candidates.has_more(self.clock.seconds()):
+            began = await self._hold(body)
+        reply = Reply(
+            status=response.code, headers=self._headers(response), source=body, error_event=dialect.error_event
+        )
+        if began:
+            self._first_token_came()
+        else:
+            self._await_first_token(reply, body)
+        return reply.through(dialect.watch(self.exchange.usage, hide_usage=not self.call.prepared.client_asked_usage))
+
+    async def _hold(self, body: UpstreamBody) -> bool:
+        """Hold the stream until its first real event (True), or until it has been held long enough (False).
+
+        :raises UpstreamError: if it fails, ends or stalls before; nobody has seen a byte of it then.
+        """
+        holder = self.call.dialect.holder()
+        verdict = Verdict.WAIT
+
+        def judge(data: bytes) -> bool:
+            nonlocal verdict
+            verdict = holder.feed(data)
+            return verdict is not Verdict.WAIT
+
+        release = self.clock.callLater(self._hold_time(), body.release)
+        wait = self._first_token_wait()
+        late = None if wait is None else self.clock.callLater(wait, body.fail, _no_token())
+        try:
+            await body.watch(judge, HELD_STREAM)
+        finally:
+            for timer in (release, late):
+                if timer is not None and timer.active():
+                    timer.cancel()
+        if verdict is Verdict.WAIT and body.complete:
+            verdict = holder.close()
+        if verdict is Verdict.FAILED:
+            body.abort()
+            raise UpstreamBadReply(f"the upstream's stream did not begin: {holder.message}")
+        return verdict is Verdict.REAL
+
+    def _hold_time(self) -> float:
+        ends = self.candidates.takeover_ends
+        hold = self.target.deadlines.hold
+        return hold if ends is None else max(0.0, min(hold, ends - self.clock.seconds()))
+
+    def _first_token_wait(self) -> float | None:
+        limit = self.target.deadlines.first_token
+        return None if limit is None else max(0.0, self.started + limit - self.clock.seconds())
+
+    def _await_first_token(self, reply: Reply, body: UpstreamBody) -> None:
+        """Have the relayed stream watched for its first real event, and cut if that comes too late."""
+        wait = self._first_token_wait()
+        late = None if wait is None else self.clock.callLater(wait, body.fail, _no_token())
+
+        def done(*_: object) -> None:
+            if late is not None and late.active():
+                late.cancel()
+
+        def came() -> None:
+            done()
+            self._first_token_came()
+
+        reply.through(FirstToken(self.call.dialect.holder(), came)).afterwards(done)
+
+    def _first_token_came(self) -> None:
+        self.exchange.timeline.first_token = self.clock.seconds()
+
+
+def _never_enough(data: bytes) -> bool:
+    return False
+
+
+def _media_type(response: IResponse) -> bytes:
+    values = response.headers.getRawHeaders(b"content-type") or [b""]
+    media_type: bytes = values[0].partition(b";")[0].strip().lower()
+    return media_type
+
+
+def _encoding(response: IResponse) -> bytes:
+    values = response.headers.getRawHeaders(b"content-encoding") or [b""]
+    encoding: bytes = values[0].strip().lower()
+    return encoding
+
+
+def _no_head(result: object, seconds: float) -> Failure:
+    return Failure(UpstreamTimeout(f"the upstream sent no status within {seconds:g} s"))
+
+
+def _no_token() -> UpstreamTimeout:
+    return UpstreamTimeout("the upstream's stream did not begin in time")

@@ -1,0 +1,171 @@
+"""The only fallback in the project: a chain of Deferreds that tries one candidate after another.
+
+It ends where the client's first byte begins: what it fires with is relayed, whatever becomes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from aigw.balancing.candidates import Candidates, Turn
+from aigw.balancing.fallback import Reason
+from aigw.balancing.health import Condition, available
+from aigw.balancing.pool import Pool
+from aigw.balancing.retry_after import retry_after
+from aigw.errors import GatewayError, NoInstance
+from aigw.exchange import Attempt, Exchange, Outcome, Reply
+from aigw.llm.attempt import Try
+from aigw.llm.call import Call
+from aigw.llm.target import Target
+from aigw.parts import Parts
+from aigw.pipeline import PluginSite
+from aigw.ports import CallLabels, CircuitState
+from aigw.upstream.body import UpstreamBody
+
+log = Logger()
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Backend:
+    """What the requests of one plugin on one route share. ``circuits``: last state that the meter was told."""
+
+    site: PluginSite
+    pool: Pool[Target]
+    circuits: dict[str, CircuitState] = attrs.field(factory=dict)
+
+    @property
+    def parts(self) -> Parts:
+        """The gateway's parts."""
+        parts: Parts = self.site.parts
+        return parts
+
+    def show_circuit(self, instance: str) -> None:
+        """Tell the meter if an instance's circuit has changed."""
+        condition = available(self.pool.healths[instance], self.parts.clock.seconds()).condition
+        state = _STATES.get(condition, "closed")
+        if self.circuits.get(instance, "closed") != state:
+            self.circuits[instance] = state
+            self.parts.meter.circuit_changed(self.site.route_id, instance, state)
+
+
+_STATES: Mapping[Condition, CircuitState] = {
+    Condition.OPEN: "open",
+    Condition.HALF_OPEN: "half_open",
+    Condition.PROBING: "half_open",
+}
+
+
+class Chain:
+    """The attempts of one request."""
+
+    def __init__(self, exchange: Exchange, call: Call, backend: Backend) -> None:
+        self.exchange = exchange
+        self.call = call
+        self.backend = backend
+        self.parts = backend.parts
+        self.candidates = Candidates(backend.pool)
+
+    def answer(self) -> Deferred[Reply]:
+        """The first reply that needs no other instance, or the last one's; fails with the last one's error."""
+        turn = self.candidates.next_candidate(self.parts.clock.seconds())
+        if turn is None:
+            return fail(NoInstance("no instance of this route is available"))
+        return self._try(turn)
+
+    def _try(self, turn: Turn[Target]) -> Deferred[Reply]:
+        now = self.parts.clock.seconds()
+        target, exchange = turn.instance, self.exchange
+        record = Attempt(instance=target.name)
+        exchange.attempts.append(record)
+        exchange.model = str(target.model.options.get("model") or self.call.model)
+        if exchange.timeline.upstream_started is None:
+            exchange.timeline.upstream_started = now
+        labels = self._labels(target)
+        self.parts.meter.active(+1, labels)
+        attempt = Try(
+            exchange=exchange,
+            call=self.call,
+            target=target,
+            clock=self.parts.clock,
+            candidates=self.candidates,
+            record=record,
+            started=now,
+        )
+        trying = Deferred.fromCoroutine(attempt.reply())
+        trying.addCallbacks(self._answered, self._failed, callbackArgs=(turn, labels), errbackArgs=(turn, labels))
+        return trying
+
+    def _answered(self, reply: Reply, turn: Turn[Target], labels: CallLabels) -> Reply | Deferred[Reply]:
+        now = self.parts.clock.seconds()
+        reason = turn.answered(now, reply.status, self._rest(reply))
+        after = self._next(turn, reason, now) if reason is not None else None
+        if after is None:
+            reply.afterwards(lambda outcome, error: self._over(turn, labels, outcome, error))
+            return reply
+        self._over(turn, labels, Outcome.DONE, None)
+        _discard(reply)
+        return self._try(after)
+
+    def _failed(self, failure: Failure, turn: Turn[Target], labels: CallLabels) -> Failure | Deferred[Reply]:
+        now = self.parts.clock.seconds()
+        error = failure.value
+        if not isinstance(error, GatewayError):
+            self._over(turn, labels, Outcome.CLIENT_LEFT, None)
+            return failure
+        reason = turn.failed(now, error)
+        self._over(turn, labels, Outcome.UPSTREAM_BROKE, None)
+        after = self._next(turn, reason, now) if reason is not None else None
+        return failure if after is None else self._try(after)
+
+    def _next(self, turn: Turn[Target], reason: Reason, now: float) -> Turn[Target] | None:
+        after = self.candidates.next_candidate(now)
+        if after is not None:
+            self.parts.meter.fell_back(self.backend.site.route_id, turn.instance.name, reason)
+            log.info(
+                "route {route}: instance {instance} did not answer ({reason}), trying {next}",
+                route=self.backend.site.route_id,
+                instance=turn.instance.name,
+                reason=reason,
+                next=after.instance.name,
+                request_id=self.exchange.id,
+            )
+        return after
+
+    def _rest(self, reply: Reply) -> float | None:
+        """The seconds of a ``Retry-After``, if the reply is a 429 that has one."""
+        if reply.status != 429:
+            return None
+        values = [value for name, value in reply.headers if name.lower() == b"retry-after"]
+        return retry_after(values[0], self.parts.now()) if values else None
+
+    def _over(self, turn: Turn[Target], labels: CallLabels, outcome: Outcome, error: GatewayError | None) -> None:
+        """The attempt is over, its reply included."""
+        now = self.parts.clock.seconds()
+        if outcome is Outcome.UPSTREAM_BROKE and error is not None:
+            turn.failed(now, error)
+        turn.ended(now)
+        self.parts.meter.active(-1, labels)
+        self.backend.show_circuit(turn.instance.name)
+
+    def _labels(self, target: Target) -> CallLabels:
+        exchange = self.exchange
+        return CallLabels(
+            route_id=self.backend.site.route_id,
+            service_id=self.backend.site.service_id,
+            consumer=exchange.consumer,
+            node=target.name,
+            request_type=exchange.request_type,
+            request_llm_model=exchange.request_model,
+            llm_model=exchange.model,
+        )
+
+
+def _discard(reply: Reply) -> None:
+    """Nobody will read this reply; its connection may be used again."""
+    if isinstance(reply.source, UpstreamBody):
+        reply.source.discard()

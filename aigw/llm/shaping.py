@@ -1,0 +1,93 @@
+"""What an instance changes in a request body: decided when the route is compiled, applied per attempt.
+
+Order, as in APISIX: ``options`` overwrite, then ``override.llm_options``, then ``override.request_body``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from aigw.dialects.body import Body, deep_merge
+from aigw.llm.config import Model
+from aigw.providers.provider import Provider
+
+MAX_TOKENS_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+MAX_TOKENS_NAMES_OF = {
+    "openai-chat": frozenset({"max_tokens", "max_completion_tokens"}),
+    "openai-responses": frozenset({"max_output_tokens"}),
+}
+
+
+@attrs.frozen(kw_only=True)
+class Shape:
+    """The changes to a body of one dialect.
+
+    ``sets``: overwrites the client's fields. ``limit_field``: what the vendor calls the completion's maximum length;
+    ``limit_names``: all its names in this dialect. ``limit``: from ``llm_options``, or None. ``patch``: merged in.
+    ``force``: do limit and patch overwrite what the client said? ``drops``: fields the vendor refuses.
+    """
+
+    sets: Mapping[str, Any]
+    limit_field: str
+    limit_names: frozenset[str]
+    limit: int | None
+    patch: Mapping[str, Any]
+    force: bool
+    drops: frozenset[str]
+
+    def outgoing(self, body: Body, extra: Mapping[str, Any]) -> bytes:
+        """The body as it leaves, with ``extra`` fields set too; the client's own bytes if nothing has to change."""
+        sets = {**extra, **self.sets}
+        drops = set(self.drops)
+        self._rename_limit(body, sets, drops)
+        self._set_limit(body, sets, drops)
+        for field, value in self.patch.items():
+            self._merge(body, sets, field, value)
+        for field in drops:
+            sets.pop(field, None)
+        return body.edited(sets, drops)
+
+    def _rename_limit(self, body: Body, sets: dict[str, Any], drops: set[str]) -> None:
+        """``max_tokens`` becomes what the vendor calls it; a field of that name wins."""
+        for field in self.limit_names - {self.limit_field}:
+            if field == "max_tokens" and self.limit_field not in sets:
+                if field in sets:
+                    sets[self.limit_field] = sets.pop(field)
+                elif field in body and self.limit_field not in body:
+                    sets[self.limit_field] = body.raw(field)
+            if field == "max_tokens" or self.limit_field in sets:
+                sets.pop(field, None)
+                if field in body:
+                    drops.add(field)
+
+    def _set_limit(self, body: Body, sets: dict[str, Any], drops: set[str]) -> None:
+        if self.limit is None:
+            return
+        said = any(name in body or name in sets for name in (self.limit_field, *self.limit_names))
+        if self.force or not said:
+            sets[self.limit_field] = self.limit
+            drops.update(name for name in self.limit_names - {self.limit_field} if name in body)
+
+    def _merge(self, body: Body, sets: dict[str, Any], field: str, value: Any) -> None:
+        if field in sets or field in body:
+            current = sets[field] if field in sets else body.raw(field)
+            sets[field] = deep_merge({field: current}, {field: value}, self.force)[field]
+        else:
+            sets[field] = value
+
+
+def shape_of(model: Model, provider: Provider, dialect: str) -> Shape:
+    """Compile what an instance changes in bodies of a dialect."""
+    field = provider.max_tokens_field(dialect)
+    return Shape(
+        sets=model.options,
+        limit_field=field,
+        limit_names=MAX_TOKENS_NAMES_OF.get(dialect, frozenset()) | {field},
+        limit=model.override.llm_options.max_tokens,
+        patch=model.override.request_body.get(dialect, {}),
+        force=model.override.request_body_force_override,
+        drops=provider.drops,
+    )
