@@ -1,0 +1,148 @@
+"""Whom one request tries, in which order, and when it stops: each instance at most once.
+
+The unwell are passed over, unless all of them are when the request arrives: then health is ignored for this request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic
+
+import attrs
+
+from aigw.balancing.balancer import T
+from aigw.balancing.fallback import Reason, speaks_against
+from aigw.balancing.health import Admission, Health, admit, available
+from aigw.balancing.pool import Pool
+from aigw.balancing.tiers import contenders
+from aigw.errors import GatewayError
+
+
+class Candidates(Generic[T]):
+    """The instances that one request may still try.
+
+    ``key``: for a consistent hash, which sends all requests of one key (also the empty one) to one instance.
+    """
+
+    def __init__(self, pool: Pool[T], *, key: bytes = b"") -> None:
+        self._pool = pool
+        self._key = key
+        self._tried: set[str] = set()
+        self._ignoring_health = False
+        self._last_started = 0.0
+
+    def next_candidate(self, now: float) -> Turn[T] | None:
+        """Begin the next attempt, or None: no instance is left, or none may be tried any more."""
+        if self._tried and not self._may_go_on(now):
+            return None
+        left = self._left(now)
+        if not left and not self._tried:
+            self._ignoring_health = True
+            left = self._left(now)
+        if not left:
+            return None
+        instance = self._pool.balancer.pick(left, now, self._key)
+        self._tried.add(instance.name)
+        self._last_started = now
+        return _begin(self._pool, instance, len(self._tried), now)
+
+    def has_more(self, now: float) -> bool:
+        """Could another instance take over, if the attempt under way broke or stalled now? Changes nothing."""
+        return self._pool.policy.replaces_streams and self._another(now)
+
+    def goes_on_after(self, status: int, now: float) -> bool:
+        """Would a reply with this status send the request on to another instance? Changes nothing."""
+        return self._pool.policy.falls_back(status) is not None and self._another(now)
+
+    @property
+    def takeover_ends(self) -> float | None:
+        """The moment after which `has_more` is certainly false; None = it depends on others only."""
+        within = self._pool.limits.within
+        return None if within is None else self._last_started + within
+
+    def _another(self, now: float) -> bool:
+        return self._may_go_on(now) and bool(self._left(now))
+
+    def _may_go_on(self, now: float) -> bool:
+        ends = self.takeover_ends
+        return len(self._tried) < self._pool.most_attempts and (ends is None or now <= ends)
+
+    def _left(self, now: float) -> Sequence[T]:
+        """Among whom to pick next: the contenders of the first tier that has someone left."""
+        for tier in self._pool.tiers:
+            left = [i for i in tier if i.name not in self._tried and self._is_fit(i, now)]
+            if left:
+                return contenders(left)
+        return ()
+
+    def _is_fit(self, instance: T, now: float) -> bool:
+        return self._ignoring_health or available(self._pool.healths[instance.name], now).available
+
+
+@attrs.define(kw_only=True, eq=False)
+class Turn(Generic[T]):
+    """One attempt at one instance: tell it what happened, and in any case, last, that it `ended`.
+
+    ``number``: 1 = the request's first. `answered` and `failed` return why the request falls back; the caller then asks
+    for the next candidate, and if there is none, this result is the client's after all.
+    """
+
+    instance: T
+    number: int
+    started: float
+    _pool: Pool[T]
+    _health: Health
+    _admission: Admission
+    _answered: bool = False
+    _failed: bool = False
+    _over: bool = False
+
+    def answered(self, now: float, status: int, rest: float | None = None) -> Reason | None:
+        """The instance answered with a status (and, if a stream follows that is held, with its first real event).
+
+        ``rest``: how many seconds a 429 asks to wait (`aigw.balancing.retry_after`). Only if the policy falls back on a
+        429 it rests the instance, or counts as a failure where it does not say how long.
+        """
+        reason = self._pool.policy.falls_back(status)
+        refused = status == 429 and reason is not None
+        if self._over or self._answered:
+            return reason
+        if speaks_against(status) or (refused and rest is None):
+            self._fail(now)
+            return reason
+        self._answered = True
+        self._admission = self._health.answered(self._admission)
+        if refused and rest is not None:
+            self._health.rest(now + rest)
+        if status < 400:
+            self._pool.balancer.answered(self.instance.name, now, now - self.started)
+        return reason
+
+    def failed(self, now: float, error: GatewayError) -> Reason | None:
+        """The attempt broke, before or after it answered; it is over."""
+        if speaks_against(error=error) and not self._over:
+            self._fail(now)
+        self.ended(now)
+        return self._pool.policy.falls_back(error=error)
+
+    def ended(self, now: float) -> None:
+        """The attempt is over: complete, or given up (the client left). Idempotent."""
+        if self._over:
+            return
+        self._over = True
+        self._pool.balancer.ended(self.instance.name, now)
+        if self._answered and not self._failed:
+            self._health.completed(self._admission)
+        else:
+            self._health.released(self._admission)
+
+    def _fail(self, now: float) -> None:
+        if not self._failed:
+            self._failed = True
+            self._health.failed(self._admission, now, self._pool.random(), self._pool.rules)
+
+
+def _begin(pool: Pool[T], instance: T, number: int, now: float) -> Turn[T]:
+    health = pool.healths[instance.name]
+    pool.balancer.started(instance.name, now)
+    return Turn(instance=instance, number=number, started=now, pool=pool, health=health, admission=admit(health, now))

@@ -1,0 +1,149 @@
+"""What an instance's recent attempts say of it: a rest it asked for, and a circuit that opens when it keeps failing.
+
+closed --N failures in a row--> open --pause over--> half open: exactly one probe
+  ^                               ^                     |
+  |                               +------ it failed ----+
+  +---------------------------------- it answered ------+
+
+A result counts only for the spell of the circuit in which its attempt was admitted: what was under way when the circuit
+opened can neither open it again nor close it.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+
+class Condition(enum.Enum):
+    """``HALF_OPEN``: the next attempt is the probe. ``PROBING``: a probe is under way, others stay away."""
+
+    WELL = "well"
+    RESTING = "resting"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    PROBING = "probing"
+
+
+@attrs.frozen
+class Verdict:
+    """May an instance be tried? ``until``: the moment when resting or the pause is over."""
+
+    condition: Condition
+    until: float | None = None
+
+    @property
+    def available(self) -> bool:
+        """It may be tried now."""
+        return self.condition is Condition.WELL or self.condition is Condition.HALF_OPEN
+
+
+_WELL, _HALF_OPEN, _PROBING = (Verdict(c) for c in (Condition.WELL, Condition.HALF_OPEN, Condition.PROBING))
+
+
+@attrs.frozen(kw_only=True)
+class CircuitRules:
+    """When a circuit opens and for how long, in seconds.
+
+    The longest pause bounds how long a recovered instance waits for its first request, so it is short: a probe costs
+    one request a short detour, and only while the instance is down.
+    """
+
+    failures: int = 5
+    first_pause: float = 1.0
+    longest_pause: float = 10.0
+
+    def pause(self, openings: int, random: float) -> float:
+        """The pause after ``openings`` earlier ones in a row: doubling, capped, the upper half of it jittered."""
+        full = min(self.longest_pause, self.first_pause * 2.0 ** min(openings, 60))
+        return full * (0.5 + 0.5 * random)
+
+
+DEFAULT_RULES = CircuitRules()
+
+
+@attrs.frozen(kw_only=True)
+class Admission:
+    """One attempt's standing with `Health`: the spell it belongs to, and whether it holds the probe's slot."""
+
+    spell: int
+    probe: bool = False
+
+
+@attrs.define(kw_only=True, eq=False)
+class Health:
+    """One instance's health, shared by all requests of the process.
+
+    ``failures``: in a row, while closed. ``openings``: of the circuit, since an attempt last went well to its end.
+    ``open_until``: None = closed; in the past = half open. ``spell``: number of the circuit's current state.
+    """
+
+    failures: int = 0
+    openings: int = 0
+    open_until: float | None = None
+    probing: bool = False
+    rest_until: float | None = None
+    spell: int = 0
+
+    def rest(self, until: float) -> None:
+        """Leave the instance alone until then; a rest is never shortened."""
+        self.rest_until = until if self.rest_until is None else max(until, self.rest_until)
+
+    def failed(self, admission: Admission, now: float, random: float, rules: CircuitRules) -> None:
+        """The attempt failed in a way that speaks against the instance."""
+        if admission.spell != self.spell:
+            return
+        if self.open_until is None:
+            self.failures += 1
+            if self.failures >= rules.failures:
+                self._open(now + rules.pause(self.openings, random))
+        elif admission.probe:
+            self._open(now + rules.pause(self.openings, random))
+
+    def answered(self, admission: Admission) -> Admission:
+        """The instance is alive; an open circuit closes. Returns the standing that the attempt has from here on."""
+        if admission.spell != self.spell or self.open_until is None:
+            return admission
+        self._begin_spell(None)
+        return Admission(spell=self.spell)
+
+    def completed(self, admission: Admission) -> None:
+        """The attempt went well to its end: forget earlier failures."""
+        if admission.spell == self.spell and self.open_until is None:
+            self.failures = self.openings = 0
+
+    def released(self, admission: Admission) -> None:
+        """The attempt was given up before it told anything: let another one probe."""
+        if admission.probe and admission.spell == self.spell:
+            self.probing = False
+
+    def _open(self, until: float) -> None:
+        self.openings += 1
+        self._begin_spell(until)
+
+    def _begin_spell(self, open_until: float | None) -> None:
+        self.spell += 1
+        self.open_until, self.probing, self.failures = open_until, False, 0
+
+
+def available(health: Health, now: float) -> Verdict:
+    """May this instance be tried now? Changes nothing."""
+    if health.rest_until is not None and now < health.rest_until:
+        return Verdict(Condition.RESTING, health.rest_until)
+    if health.open_until is None:
+        return _WELL
+    if now < health.open_until:
+        return Verdict(Condition.OPEN, health.open_until)
+    return _PROBING if health.probing else _HALF_OPEN
+
+
+def admit(health: Health, now: float) -> Admission:
+    """Begin an attempt; if it is the probe, it holds the slot until one of Health's notifications frees it.
+
+    An attempt against the verdict (all instances are unwell) is admitted too; it is no probe, but may close a circuit.
+    """
+    probe = health.open_until is not None and now >= health.open_until and not health.probing
+    if probe:
+        health.probing = True
+    return Admission(spell=health.spell, probe=probe)
