@@ -40,7 +40,7 @@ class CompiledRoute:
         self.service = service
         self._group = group
         self._assembly = assembly
-        self._before = before if before is None or before._handler is not None else before._before
+        self._before: CompiledRoute | None = before if before is None or before._handler is not None else before._before
         self._handler: Handler | None = None
         self.max_body = max((c.max_req_body_size for c in self._configs().values() if _limits_body(c)), default=None)
 

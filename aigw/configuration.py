@@ -177,18 +177,17 @@ class Configuration:
                 due.setdefault(group, []).append(key)
         try:
             for group, keys in due.items():
-                await self.change(group, lambda snapshot, revision, keys=keys: self._expired(snapshot, keys))
+                await self.change(group, self._deletion_of(keys))
         except StoreError as e:
             self.log.error("expired resources stay until the store answers: {error}", error=str(e))
             self._expiry = self._clock.callLater(RETRY_EXPIRY, self._start_expiring)
         else:
             self._schedule_expiry()
 
-    def _expired(self, snapshot: Snapshot, keys: Sequence[Key]) -> Change:
-        """Those of the keys that are still due, now that it is our turn to write."""
-        due = []
-        for kind, id in keys:
-            resource = snapshot.get(kind, id)
-            if resource is not None and resource.expires_at is not None and resource.expires_at <= self._now():
-                due.append((kind, id))
-        return Change(delete=due)
+    def _deletion_of(self, keys: Sequence[Key]) -> Decision:
+        def decide(snapshot: Snapshot, revision: int) -> Change:
+            """Those of the keys that are still due, now that it is our turn to write."""
+            resources = [resource for key in keys if (resource := snapshot.get(*key)) is not None]
+            return Change(delete=[r.key for r in resources if r.expires_at is not None and r.expires_at <= self._now()])
+
+        return decide

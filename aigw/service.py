@@ -48,7 +48,7 @@ class Gateway(Service):
 
         :raises StartupFailed: and leaves nothing behind.
         """
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         try:
             self._start()
         except (StoreError, OSError, CannotListenError, ValueError) as e:
@@ -57,7 +57,7 @@ class Gateway(Service):
 
     def stopService(self) -> Deferred[None]:
         """Stop accepting, let the requests in flight finish, close everything."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
     def _start(self) -> None:

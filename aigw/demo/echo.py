@@ -59,7 +59,7 @@ class EchoModel(Resource):
     isLeaf = True
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._clock = clock
 
     def render_GET(self, request: Request) -> bytes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from aigw.dialects import Dialect, detect
+from aigw.dialects import detect
 from aigw.dialects.body import Body
-from aigw.dialects.dialect import Prepared
+from aigw.dialects.dialect import Dialect, Prepared
 from aigw.errors import MethodNotAllowed, UnsupportedMediaType
 from aigw.exchange import Exchange
 

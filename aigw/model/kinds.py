@@ -27,9 +27,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind(
-            name="routes", type=Route, references={"service_id": "services"}, uri_fields=("uri", "uris", "paths")
-        ),
+        Kind(name="routes", type=Route, references={"service_id": "services"}, uri_fields=("uri", "uris", "paths")),
         Kind(name="services", type=Service),
     )
 }

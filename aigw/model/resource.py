@@ -46,8 +46,8 @@ def decode_resource(
     findings = examine(kind, document, plugins)
     if findings.complaints:
         raise Invalid(findings.complaints)
-    value = decode(document, KINDS[kind].type)
-    configs = {}
+    value: Any = decode(document, KINDS[kind].type)
+    configs: dict[str, Any] = {}
     for name, config in _plugin_documents(document).items():
         try:
             configs[name] = decode(config, plugins[name])
@@ -71,9 +71,10 @@ def at(document: Any, path: Path) -> Any:
     :raises LookupError: if nothing does.
     """
     for step in path:
-        if not isinstance(document, dict | list):
+        if isinstance(document, dict) or (isinstance(document, list) and isinstance(step, int)):
+            document = document[step]  # type: ignore[index]
+        else:
             raise LookupError(step)
-        document = document[step]
     return document
 
 
