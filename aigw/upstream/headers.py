@@ -1,0 +1,128 @@
+"""Header fields on their way out: checked, freed of what concerns one connection only, and put into bytes.
+
+Whatever is in these bytes has passed here, so that no header value can ever begin a field, or a request, of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NoReturn
+
+from twisted.web.http_headers import Headers
+
+from aigw.upstream.head import HOP_BY_HOP, Field
+
+_NEVER_SENT = HOP_BY_HOP | {b"content-length", b"expect", b"http2-settings"}
+"""The connection's own business. ``Expect``: we never wait for a 100, so asking for one only costs the upstream."""
+
+_is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++").fullmatch
+
+
+class HeaderBlock(Headers):
+    """Header fields made ready to be sent, once for any number of requests. Immutable.
+
+    It is a `Headers` for whoever looks at it, and ``block`` for the agent: complete lines, without those that concern
+    one connection only. ``names_host``: they include a Host.
+    """
+
+    __slots__ = ("_fields", "_parsed", "block", "names_host")
+
+    _fields: tuple[Field, ...]
+    block: bytes
+    names_host: bool
+
+    def __init__(self, fields: Iterable[Field], base: HeaderBlock | None = None) -> None:
+        """The fields of ``base``, then ``fields``.
+
+        :raises ValueError: if a name is no token, or a value could end its line.
+        """
+        # Headers.__init__ isn't called: its dict is built when somebody looks, which on the hot path is never.
+        sent = [(name, value) for name, value in fields if name.lower() not in _NEVER_SENT]
+        self._fields = (*base._fields, *sent) if base is not None else tuple(sent)
+        self._parsed: Headers | None = None
+        for name, _ in sent:
+            if not _is_token(name):
+                raise ValueError("a header name is not a token")
+        self.block = (base.block if base is not None else b"") + _lines(sent)
+        self.names_host = (base is not None and base.names_host) or any(name.lower() == b"host" for name, _ in sent)
+
+    def __repr__(self) -> str:
+        """The names only: values may be credentials."""
+        return f"<HeaderBlock {b' '.join(name for name, _ in self._fields).decode('ascii')}>"
+
+    def __eq__(self, other: object) -> bool:
+        return self._looked_at() == (other._looked_at() if isinstance(other, HeaderBlock) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def plus(self, fields: Iterable[Field]) -> HeaderBlock:
+        """These fields and more."""
+        return HeaderBlock(fields, self)
+
+    def copy(self) -> Headers:
+        """A mutable copy."""
+        return self._looked_at().copy()
+
+    def hasHeader(self, name: Any) -> bool:
+        """Is the header there?"""
+        return self._looked_at().hasHeader(name)
+
+    def getRawHeaders(self, name: Any, default: Any = None) -> Any:
+        """The values of a header."""
+        return self._looked_at().getRawHeaders(name, default)
+
+    def getAllRawHeaders(self) -> Iterator[tuple[bytes, Sequence[bytes]]]:
+        """All headers."""
+        return self._looked_at().getAllRawHeaders()
+
+    def setRawHeaders(self, name: Any, values: Any) -> NoReturn:
+        """Refused: use `plus` or `copy`."""
+        raise TypeError("a HeaderBlock is immutable")
+
+    def addRawHeader(self, name: Any, value: Any) -> NoReturn:
+        """Refused: use `plus` or `copy`."""
+        raise TypeError("a HeaderBlock is immutable")
+
+    def removeHeader(self, name: Any) -> NoReturn:
+        """Refused: use `plus` or `copy`."""
+        raise TypeError("a HeaderBlock is immutable")
+
+    def _looked_at(self) -> Headers:
+        if self._parsed is None:
+            self._parsed = to_headers(self._fields)
+        return self._parsed
+
+
+def to_headers(fields: Iterable[Field]) -> Headers:
+    """The fields as Twisted's type, for those who want to look something up."""
+    headers = Headers()
+    for name, value in fields:
+        headers.addRawHeader(name, value)
+    return headers
+
+
+def block_of(headers: Headers | None) -> tuple[bytes, bool]:
+    """The lines to send for ``headers``, and whether they name a Host.
+
+    :raises ValueError: if a value could end its line.
+    """
+    if isinstance(headers, HeaderBlock):
+        return headers.block, headers.names_host
+    if headers is None:
+        return b"", False
+    dropped = _NEVER_SENT
+    if (connection := headers.getRawHeaders(b"connection")) is not None:
+        dropped = dropped | {token.strip().lower() for value in connection for token in value.split(b",")}
+    fields = [
+        (name, value) for name, values in headers.getAllRawHeaders() if name.lower() not in dropped for value in values
+    ]
+    return _lines(fields), headers.hasHeader(b"host")
+
+
+def _lines(fields: Sequence[Field]) -> bytes:
+    block = b"".join([b"%b: %b\r\n" % field for field in fields])
+    # Each field brings one line end; one more, or a NUL, must have come in with a value.
+    if block.count(b"\r") != len(fields) or block.count(b"\n") != len(fields) or b"\0" in block:
+        raise ValueError("a header value holds a line end or a NUL")
+    return block
