@@ -203,6 +203,15 @@ def test_a_scraper_that_leaves_is_forgotten(sleeper: Connection, clock: Clock) -
     assert clock.getDelayedCalls() == []
 
 
+def test_a_scraper_that_leaves_at_once_is_forgotten(site: Site, clock: Clock) -> None:
+    connection = Connection(site)
+    connection.ask(f"GET {METRICS} HTTP/1.1\r\nHost: h\r\n\r\n")
+    connection.drop()
+    clock.pump([0] * 10)
+    assert connection.value() == b""
+    assert clock.getDelayedCalls() == []
+
+
 def test_a_scraper_that_does_not_read_is_cut_off_and_knows_it(sleeper: Connection, clock: Clock) -> None:
     clock.advance(SCRAPE_SECONDS)
     assert sleeper.disconnecting

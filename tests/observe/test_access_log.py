@@ -216,6 +216,20 @@ def test_a_file(tmp_path: Path, make_exchange: MakeExchange) -> None:
     assert clock.getDelayedCalls() == []
 
 
+def test_a_file_that_was_rotated(tmp_path: Path, make_exchange: MakeExchange) -> None:
+    path, moved = tmp_path / "access.log", tmp_path / "access.log.1"
+    log = access_log(str(path), Clock())
+    assert log is not None
+    log(make_exchange(id="before"), 200, Outcome.DONE, None, 0)
+    log.flush()
+    path.rename(moved)
+    log.reopen()
+    assert path.read_bytes() == b""
+    log(make_exchange(id="after"), 200, Outcome.DONE, None, 0)
+    log.close()
+    assert [json.loads(p.read_text())["request_id"] for p in (moved, path)] == ["before", "after"]
+
+
 def test_a_file_that_can_not_be_opened_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         access_log(str(tmp_path / "missing" / "access.log"), Clock())
