@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 from twisted.web.http_headers import Headers
 
+from aigw.dialects.usage import Usage as Usage
 from aigw.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -23,17 +24,6 @@ class Outcome(enum.Enum):
     DONE = "done"
     CLIENT_LEFT = "client_left"
     UPSTREAM_BROKE = "upstream_broke"
-
-
-@attrs.define(kw_only=True)
-class Usage:
-    """Tokens, as far as the upstream has told them; 0 = not told."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
 
 
 @attrs.define(kw_only=True)
@@ -167,4 +157,3 @@ class Reply:
         """Have ``aftermath`` called exactly once, after the last byte."""
         self.aftermaths.append(aftermath)
         return self
-

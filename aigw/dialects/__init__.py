@@ -1,0 +1,18 @@
+"""The dialects that clients and providers speak: what a body is, what a stream means. No Twisted, no I/O, no clock."""
+
+from __future__ import annotations
+
+from aigw.dialects.body import Body
+from aigw.dialects.dialect import Dialect
+from aigw.dialects.openai_chat import OpenAIChat
+from aigw.dialects.openai_embeddings import OpenAIEmbeddings
+from aigw.dialects.openai_responses import OpenAIResponses
+from aigw.dialects.passthrough import Passthrough
+
+DIALECTS: tuple[Dialect, ...] = (OpenAIResponses(), OpenAIChat(), OpenAIEmbeddings(), Passthrough())
+"""In the order in which they are asked; the last one takes everything."""
+
+
+def detect(path: str, body: Body) -> Dialect:
+    """The dialect of a request, by its path (percent-decoded, no query) and its body."""
+    return next(dialect for dialect in DIALECTS if dialect.matches(path, body))

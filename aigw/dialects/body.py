@@ -1,0 +1,142 @@
+"""A request body as its client wrote it: one JSON object, of which only what must change is touched.
+
+A body that nothing had to change goes out byte for byte. Where a field changes, all others leave as they came: their
+order, number formats, escapes, lone surrogates. Of members with the same name only the last is kept, so that no two
+readers on the way can see different ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import attrs
+from msgspec import Raw
+
+from aigw.dialects.rawjson import Members, decode, encode, same, take_apart
+from aigw.errors import InvalidJSON
+
+_TYPES = {b"{": "object", b"[": "array", b'"': "string", b"t": "boolean", b"f": "boolean", b"n": "null"}
+
+
+@attrs.define(kw_only=True, eq=False, repr=False)
+class Body:
+    """Immutable: `changed` makes another one. Its repr shows nothing of what the client wrote."""
+
+    members: Members
+    """In order; not to be written to."""
+    _written: bytes | None
+    """The whole text, if that is what goes out; None = it has to be put together from the members."""
+    _decoded: dict[str, Any] = attrs.field(factory=dict)
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Body:
+        """Take a body apart, one level deep.
+
+        :raises InvalidJSON: if it is not one JSON object in UTF-8 (RFC 8259), or nested too deeply.
+        """
+        _require_utf8(raw)
+        members, unique = take_apart(raw)
+        return cls(members=members, written=raw if unique else None)
+
+    @property
+    def raw_bytes(self) -> bytes:
+        """What goes out."""
+        if self._written is None:
+            self._written = encode(self.members)
+        return self._written
+
+    def __contains__(self, name: str) -> bool:
+        """Is there such a member?"""
+        return name in self.members
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The decoded value of a member, not to be written to.
+
+        :raises InvalidJSON: if its value can't be held (an integer of thousands of digits).
+        """
+        if name not in self._decoded:
+            if name not in self.members:
+                return default
+            self._decoded[name] = decode(self.members[name])
+        return self._decoded[name]
+
+    def raw(self, name: str) -> Raw | None:
+        """The text of a member, to be put elsewhere as it is."""
+        return self.members.get(name)
+
+    def type_of(self, name: str) -> str:
+        """``object``, ``array``, ``string``, ``number``, ``boolean``, ``null``; ``""`` if there is no such member."""
+        raw = self.members.get(name)
+        return "" if raw is None else _TYPES.get(bytes(memoryview(raw)[:1]), "number")
+
+    def changed(self, set: Mapping[str, Any] | None = None, drop: Collection[str] = ()) -> Body:
+        """The body with members set (in their place, or appended) and dropped; itself if that changes nothing.
+
+        Values are anything that JSON can say, `Raw` text of it (encode constants once), or containers of both.
+        A name in both is set.
+        """
+        members = self.members
+        for name in drop:
+            if name in members and not (set and name in set):
+                members = _own(members, self.members)
+                del members[name]
+        for name, value in (set or {}).items():
+            raw = value if isinstance(value, Raw) else Raw(encode(value))
+            if name not in self.members or not same(self.members[name], raw):
+                members = _own(members, self.members)
+                members[name] = raw
+        return self if members is self.members else Body(members=members, written=None)
+
+    def edited(self, set: Mapping[str, Any] | None = None, drop: Collection[str] = ()) -> bytes:
+        """What goes out after `changed`."""
+        return self.changed(set, drop).raw_bytes
+
+
+def deep_merge(target: Mapping[str, Any], patch: Mapping[str, Any], force: bool) -> dict[str, Any]:
+    """The members of ``target`` with ``patch`` merged in; both may hold `Raw` text instead of values, as a `Body` does.
+
+    Objects merge member by member, anything else is one value. ``force``: the patch wins; otherwise what the target
+    has (a null, too) stays, and the patch fills in what is missing.
+    """
+    merged = dict(target)
+    for name, value in patch.items():
+        old = target.get(name)
+        if name not in target:
+            merged[name] = value
+        elif isinstance(value, Mapping) and _is_object(old):
+            merged[name] = _merged_object(old, value, force)
+        elif force and not (isinstance(old, Raw) and same(old, Raw(encode(value)))):
+            merged[name] = value
+    return merged
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, Raw) and bytes(memoryview(value)[:1]) == b"{")
+
+
+def _merged_object(old: Any, patch: Mapping[str, Any], force: bool) -> Any:
+    """The same text if that changes nothing."""
+    if isinstance(old, Mapping):
+        return deep_merge(old, patch, force)
+    inner, unique = take_apart(bytes(old))
+    merged = deep_merge(inner, patch, force)
+    return old if unique and merged == inner else merged
+
+
+def _own(members: Members, original: Members) -> Members:
+    """A copy that may be written to: at the first change, not before."""
+    return dict(members) if members is original else members
+
+
+def _require_utf8(raw: bytes) -> None:
+    if raw.isascii():
+        if not raw or raw.isspace():
+            raise InvalidJSON("the request body is empty, expected a JSON object")
+        return
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raise InvalidJSON("the request body starts with a byte order mark; JSON has none (RFC 8259 section 8.1)")
+    try:
+        raw.decode()
+    except UnicodeDecodeError as e:
+        raise InvalidJSON(f"the request body is not UTF-8: wrong byte at position {e.start}") from None

@@ -1,0 +1,111 @@
+"""Server-sent events, found in a stream of bytes without changing a byte.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html: lines end with LF, CRLF or CR, a blank line ends an
+event, a byte order mark may come first. An event here is its bytes, the blank line included.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+EVENT_LIMIT = 1024 * 1024
+"""Bytes of one event that are held back until it is whole."""
+
+_BOM = b"\xef\xbb\xbf"
+_BLANK_LINE = re.compile(rb"\n\n|[\n\r]\r\n?")
+"""The end of a line and the blank line after it: CR before LF is one line end, so that pair is the only one missing."""
+_BLANK_LINE_PART = 2
+"""As many bytes of it may be here while the rest is not."""
+_USUAL_ENDS = (b"\n\n", b"\r\n\r\n")
+
+
+class EventSplitter:
+    """Lets whole events pass, as many as there are, in one piece; keeps the beginning of the next one.
+
+    It keeps ``limit`` bytes at most (or what one `feed` brought, if that is more). A longer event passes in pieces, as
+    they come; ``overlong`` is true after a `feed` that left such an event unfinished.
+    """
+
+    __slots__ = ("_held", "_limit", "overlong")
+
+    def __init__(self, limit: int = EVENT_LIMIT) -> None:
+        self._held = bytearray()
+        self._limit = limit
+        self.overlong = False
+
+    def feed(self, data: bytes) -> bytes:
+        """What may pass now."""
+        if not self._held and data.endswith(_USUAL_ENDS):
+            self.overlong = False
+            return data
+        searched = max(0, len(self._held) - _BLANK_LINE_PART)
+        self._held += data
+        cut = whole_events(self._held, searched)
+        if cut:
+            self.overlong = False
+        elif self.overlong or len(self._held) > self._limit:
+            self.overlong = True
+            cut = max(0, len(self._held) - _BLANK_LINE_PART)
+        passing = bytes(self._held[:cut])
+        del self._held[:cut]
+        return passing
+
+    def rest(self) -> bytes:
+        """The beginning of an event that is kept."""
+        return bytes(self._held)
+
+
+def whole_events(buffer: bytes | bytearray, start: int = 0) -> int:
+    """How many bytes are whole events; 0 if none ends after ``start``.
+
+    CR after LF at the very end does not count yet: where lines end with CRLF, the event's own LF is still to come.
+    """
+    last = buffer.rfind(b"\n\n", start)
+    if buffer.find(b"\r", start) >= 0:
+        last = max(last, buffer.rfind(b"\n\r", start, -1), buffer.rfind(b"\r\r", start))
+    if last < 0:
+        return 0
+    return last + 3 if buffer[last + 1 : last + 3] == b"\r\n" else last + 2
+
+
+def events(stretch: bytes) -> Iterator[bytes]:
+    """The events of a stretch of bytes, one by one; joined they are the stretch again."""
+    start = 0
+    for end in _ends(stretch):
+        yield stretch[start:end]
+        start = end
+    if start < len(stretch):
+        yield stretch[start:]
+
+
+def _ends(stretch: bytes) -> Iterator[int]:
+    if b"\r" in stretch:
+        yield from (blank.end() for blank in _BLANK_LINE.finditer(stretch))
+        return
+    end = stretch.find(b"\n\n") + 2
+    while end >= 2:
+        yield end
+        end = stretch.find(b"\n\n", end) + 2
+
+
+def data_of(event: bytes) -> bytes:
+    """The event's data: its ``data`` lines, joined by LF."""
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
+        return event[6:-2]  # one line, as nearly all are
+    return b"\n".join(values_of(event, b"data"))
+
+
+def event_name(event: bytes) -> bytes:
+    """What its ``event`` line says; b"" = a plain message."""
+    return next(reversed(values_of(event, b"event")), b"")
+
+
+def values_of(event: bytes, field: bytes) -> list[bytes]:
+    """The values of all lines of one field."""
+    values = []
+    for line in event.removeprefix(_BOM).splitlines():
+        name, _, value = line.partition(b":")
+        if name == field:
+            values.append(value.removeprefix(b" "))
+    return values

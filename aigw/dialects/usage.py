@@ -1,0 +1,78 @@
+"""Token counts as the vendors spell them, brought to one form. What an upstream says is never trusted to be sane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import msgspec
+from msgspec import Raw
+
+from aigw.dialects.rawjson import object_of, take_apart
+from aigw.errors import InvalidJSON
+
+_MOST = 2**53
+"""Counts past what a double holds exactly are no token counts."""
+
+
+@attrs.define(kw_only=True)
+class Usage:
+    """Tokens, as far as the upstream has told them; 0 = not told."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class _Reply(msgspec.Struct):
+    usage: Raw | None = None
+
+
+def record(usage: Usage, told: Any) -> None:
+    """Write into ``usage`` what a usage object of OpenAI's Chat, Embeddings or Responses API tells.
+
+    Names: https://platform.openai.com/docs/api-reference/chat/object and .../responses/object; DeepSeek's
+    ``prompt_cache_hit_tokens``. A count that is missing or no count leaves what was there.
+    """
+    if not isinstance(told, dict):
+        return
+    before = told.get("prompt_tokens_details") or told.get("input_tokens_details")
+    after = told.get("completion_tokens_details") or told.get("output_tokens_details")
+    usage.prompt_tokens = _count(told, usage.prompt_tokens, "prompt_tokens", "input_tokens")
+    usage.completion_tokens = _count(told, usage.completion_tokens, "completion_tokens", "output_tokens")
+    usage.total_tokens = _count(told, usage.prompt_tokens + usage.completion_tokens, "total_tokens")
+    usage.cached_tokens = _count(told, usage.cached_tokens, "prompt_cache_hit_tokens")
+    usage.cached_tokens = _count(before, usage.cached_tokens, "cached_tokens")
+    usage.reasoning_tokens = _count(after, usage.reasoning_tokens, "reasoning_tokens")
+
+
+def record_body(usage: Usage, raw: bytes) -> None:
+    """The same with the ``usage`` member of a complete reply, which is skimmed, not decoded."""
+    told = _usage_text(raw)
+    if told is not None:
+        record(usage, object_of(bytes(told)))
+
+
+def _usage_text(raw: bytes) -> Raw | None:
+    try:
+        return _REPLY.decode(raw).usage
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return take_apart(raw)[0].get("usage")
+    except InvalidJSON:
+        return None
+
+
+_REPLY = msgspec.json.Decoder(_Reply)
+
+
+def _count(told: Any, otherwise: int, *names: str) -> int:
+    if isinstance(told, dict):
+        for name in names:
+            value: Any = told.get(name)
+            if type(value) in (int, float) and 0 <= value <= _MOST:
+                return int(value)
+    return otherwise
