@@ -22,6 +22,7 @@ from aigw.observe.metrics import Metrics
 from aigw.parts import Defaults, Parts
 from aigw.plugins import CATALOGUE, CONFIGS
 from aigw.ports import Store
+from aigw.proxy.limits import Limits
 from aigw.proxy.site import ProxySite, proxy_site
 from aigw.registry import Registry
 from aigw.settings import Settings
@@ -80,8 +81,9 @@ def build(settings: Settings, data: Path, reactor: Any, ready: Callable[[], bool
     assembly = Assembly(group=settings.gateway_group, registry=registry, catalogue=CATALOGUE, parts=parts)
 
     proxy = proxy_site(
-        finder=assembly,
+        lookup=assembly,
         clock=reactor,
+        limits=Limits(),
         observers=[metrics, *([log] if log is not None else [])],
         ids=lambda: secrets.token_hex(16),
     )

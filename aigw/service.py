@@ -51,9 +51,11 @@ class Gateway(Service):
         super().startService()  # type: ignore[no-untyped-call]
         try:
             self._start()
-        except (StoreError, OSError, CannotListenError, ValueError) as e:
+        except BaseException as e:
             self._close()
-            raise StartupFailed(" ".join(str(e).split())) from None
+            if isinstance(e, StoreError | OSError | CannotListenError | ValueError):
+                raise StartupFailed(" ".join(str(e).split())) from None
+            raise
 
     def stopService(self) -> Deferred[None]:
         """Stop accepting, let the requests in flight finish, close everything."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +37,16 @@ def demonstrate(app: App, reactor: Any, ports: dict[str, list[IListeningPort]], 
         return Change(put=put)
 
     putting = Deferred.fromCoroutine(app.configuration.change(group, decide))
-    putting.addCallback(
-        lambda _: print(demo_text(_url(ports["proxy"][0]), _url(ports["admin"][0]), data / "admin.key"))
-    )
+    text = demo_text(_url(ports["proxy"][0]), _url(ports["admin"][0]), data / "admin.key")
+    putting.addCallback(lambda _: _print(text))
     putting.addErrback(lambda failure: log.failure("the demo's routes could not be put", failure=failure))
+
+
+def _print(text: str) -> None:
+    """To the terminal, not to the log that stands in for standard output, so that commands can be copied."""
+    if sys.__stdout__ is not None:
+        sys.__stdout__.write(f"\n{text}\n")
+        sys.__stdout__.flush()
 
 
 def _url(port: IListeningPort) -> str:

@@ -16,6 +16,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
+from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
@@ -26,11 +27,19 @@ LONGEST_DELAY = 600.0
 MAX_BODY = 8 * 1024 * 1024
 
 
-def echo_site(clock: Clock) -> Site:
-    """The demo model as a site: ``POST /v1/chat/completions`` and ``GET /v1/models``."""
-    site = Site(EchoModel(clock))
-    site.displayTracebacks = False
-    return site
+def echo_site(clock: Clock, name: str = "demo") -> Site:
+    """The model as a site: ``POST /v1/chat/completions`` and ``GET /v1/models``; its answers begin with its name."""
+    return EchoSite(EchoModel(clock, name), reactor=clock)
+
+
+class EchoSite(Site):
+    """A site that does not fill the log of the gateway it demonstrates."""
+
+    noisy = False
+    displayTracebacks = False
+
+    def log(self, request: http.Request) -> None:
+        """Nothing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -58,9 +67,10 @@ class EchoModel(Resource):
 
     isLeaf = True
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, name: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._clock = clock
+        self._name = name
 
     def render_GET(self, request: Request) -> bytes:
         """The models there are, whatever the path."""
@@ -76,7 +86,7 @@ class EchoModel(Resource):
             return _json(request, 400, _error(400, "expected a JSON object with messages"))
         model = str(body.get("model", "echo"))
         wish = wish_for(model, (request.requestHeaders.getRawHeaders("x-echo") or [""])[0])
-        answer = Answer(request, self._clock, model, words, body)
+        answer = Answer(request, self._clock, model, [f"{self._name}:", "you", "said", *words], body)
         answer.begin(wish)
         return NOT_DONE_YET
 
@@ -88,7 +98,7 @@ class Answer:
         self._request = request
         self._clock = clock
         self._model = model
-        self._words = ["demo:", "you", "said", *words]
+        self._words = words
         self._streams = bool(body.get("stream"))
         options = body.get("stream_options")
         self._tells_usage = isinstance(options, dict) and bool(options.get("include_usage"))

@@ -17,7 +17,7 @@ from aigw.llm.shaping import Shape, shape_of
 from aigw.model.references import Unresolved, resolve
 from aigw.providers import PROVIDERS
 from aigw.providers.provider import Provider
-from aigw.upstream.agent import Profile
+from aigw.upstream.profile import Profile
 
 if TYPE_CHECKING:
     from aigw.parts import Parts
