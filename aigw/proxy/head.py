@@ -1,0 +1,189 @@
+"""The strict reading of a request head: what is refused here reaches no other parser, and no upstream.
+
+Pure functions over bytes, so that whoever parses a head (today the stock channel, later a fast path in front of it)
+is handed only heads that passed here. Sections are of RFC 9112, unless RFC 9110 is named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from aigw.errors import BadRequest, ExpectationFailed, HeadersTooLarge, URITooLong, VersionNotSupported
+from aigw.proxy.limits import Limits
+from aigw.routing.target import host_of
+
+Field = tuple[bytes, bytes]
+"""(lower-case name, value without the whitespace around it)."""
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_VALUE = rb"[\t -~\x80-\xff]*"
+_REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb"{1,32}) ([!-~]+) HTTP/([0-9]\.[0-9])")
+_FIELD = re.compile(rb"(" + _TOKEN + rb"+):(" + _VALUE + rb")")
+_VALID_VALUE = re.compile(_VALUE)
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_TCHAR = re.compile(_TOKEN)
+
+
+@attrs.define(kw_only=True)
+class Head:
+    """A request head that passed. ``version``: ``b"HTTP/1.0"`` or ``b"HTTP/1.1"``.
+
+    ``length``: of the body, in bytes; None = chunked. ``persistent``: the connection may serve another request.
+    ``expects_continue``: the client waits for 100 before it sends the body.
+    """
+
+    method: bytes
+    target: bytes
+    version: bytes
+    fields: list[Field]
+    length: int | None
+    persistent: bool
+    expects_continue: bool
+
+
+def head_size(buffer: bytes, seen: int, limits: Limits) -> int:
+    """How many bytes at the start of ``buffer`` are a head; 0 = its end has not come yet.
+
+    ``seen``: how many of these bytes an earlier call looked at.
+
+    :raises GatewayError: as soon as what is there can't become an acceptable head any more.
+    """
+    end = buffer.find(b"\r\n\r\n", max(0, seen - 3))
+    if end >= 0:
+        return end + 4
+    if not _TCHAR.match(buffer):
+        raise BadRequest("malformed request line")
+    if _BARE_LF.search(buffer, seen):
+        raise BadRequest("a line of the request head does not end with CRLF")
+    _check_sizes(buffer.partition(b"\r\n")[0], len(buffer), limits)
+    return 0
+
+
+def read_head(block: bytes, limits: Limits) -> Head:
+    """What a whole head says. ``block``: it, with the empty line at its end.
+
+    :raises GatewayError: 400, 414, 417, 431 or 505; the connection can't be used any further.
+    """
+    lines = block[:-4].split(b"\r\n")
+    _check_sizes(lines[0], len(block), limits)
+    if len(lines) - 1 > limits.header_count:
+        raise HeadersTooLarge(f"more than {limits.header_count} header fields")
+    method, target, version = read_request_line(lines[0])
+    fields = [read_field(line) for line in lines[1:]]
+    values = _by_name(fields)
+    _check_host(values.get(b"host", ()), required=version == b"HTTP/1.1")
+    length = _body_length(version, values)
+    return Head(
+        method=method,
+        target=target,
+        version=version,
+        fields=fields,
+        length=length,
+        persistent=version == b"HTTP/1.1" and b"close" not in tokens(values.get(b"connection", ())),
+        expects_continue=_expects_continue(version, values.get(b"expect", ())) and length != 0,
+    )
+
+
+def read_request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Method, target and version of a request line (section 3)."""
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise BadRequest("malformed request line")
+    method, target, version = match.groups()
+    if version not in (b"1.0", b"1.1"):
+        raise VersionNotSupported("HTTP/1.1 and HTTP/1.0 are spoken here")
+    check_target(method, target)
+    return method, target, b"HTTP/" + version
+
+
+def check_target(method: bytes, target: bytes) -> None:
+    """Only a path, or ``*`` for OPTIONS (section 3.2): of an absolute target, which host is asked would be in doubt.
+
+    :raises BadRequest: for any other; CONNECT is refused later, for what it is.
+    """
+    if target.startswith(b"/") or method == b"CONNECT" or (target == b"*" and method == b"OPTIONS"):
+        return
+    raise BadRequest("the request target is not a path")
+
+
+def read_field(line: bytes) -> Field:
+    """A header or trailer field (section 5)."""
+    match = _FIELD.fullmatch(line)
+    if match is None:
+        raise BadRequest("obsolete line folding" if line[:1] in (b" ", b"\t") else "malformed header field")
+    return match[1].lower(), match[2].strip(b" \t")
+
+
+def tokens(values: Iterable[bytes]) -> set[bytes]:
+    """The lower-case members of a comma-separated list, which may be spread over fields (RFC 9110 section 5.6)."""
+    return {token.strip(b" \t").lower() for value in values for token in value.split(b",")}
+
+
+def check_http2(method: bytes, target: bytes, fields: Mapping[bytes, Sequence[bytes]], limits: Limits) -> None:
+    """The same strictness for a head that came over HTTP/2, where framing is not in it. Field names are lower case.
+
+    :raises GatewayError: 400 or 431.
+    """
+    if not re.fullmatch(_TOKEN + rb"{1,32}", method) or not re.fullmatch(rb"[!-~]+", target):
+        raise BadRequest("malformed method or path")
+    check_target(method, target)
+    if len(target) > limits.request_line:
+        raise URITooLong(f"the path is longer than {limits.request_line} bytes")
+    if sum(map(len, fields.values())) > limits.header_count:
+        raise HeadersTooLarge(f"more than {limits.header_count} header fields")
+    for values in fields.values():
+        if not all(map(_VALID_VALUE.fullmatch, values)):
+            raise BadRequest("malformed header field")
+    _check_host(sorted(set(fields.get(b"host", ()))), required=True)
+
+
+def _check_sizes(request_line: bytes, size: int, limits: Limits) -> None:
+    if len(request_line) > limits.request_line:
+        raise URITooLong(f"the request line is longer than {limits.request_line} bytes")
+    if size - len(request_line) > limits.header_section:
+        raise HeadersTooLarge(f"the header section is longer than {limits.header_section} bytes")
+
+
+def _by_name(fields: Iterable[Field]) -> Mapping[bytes, list[bytes]]:
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        values.setdefault(name, []).append(value)
+    return values
+
+
+def _check_host(values: Sequence[bytes], *, required: bool) -> None:
+    """Section 3.2: exactly one in HTTP/1.1, and what routes are matched by must not be in doubt."""
+    if len(values) > 1 or (required and not values):
+        raise BadRequest("exactly one Host header is required")
+    try:
+        for value in values:
+            host_of(value)
+    except ValueError as e:
+        raise BadRequest(str(e)) from None
+
+
+def _body_length(version: bytes, values: Mapping[bytes, list[bytes]]) -> int | None:
+    """Section 6.3, without its lenience: two parsers that disagree about a length are how requests get smuggled."""
+    lengths, codings = values.get(b"content-length", []), values.get(b"transfer-encoding", [])
+    if codings:
+        if version != b"HTTP/1.1" or lengths or len(codings) > 1 or codings[0].lower() != b"chunked":
+            raise BadRequest("the only Transfer-Encoding accepted is chunked, in HTTP/1.1, without Content-Length")
+        return None
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
+        raise BadRequest("Content-Length is not one number")
+    return int(lengths[0])
+
+
+def _expects_continue(version: bytes, values: Sequence[bytes]) -> bool:
+    """RFC 9110 section 10.1.1: HTTP/1.0 has no expectations, and there is only one that can be met."""
+    if version != b"HTTP/1.1" or not values:
+        return False
+    if len(values) > 1 or values[0].lower() != b"100-continue":
+        raise ExpectationFailed("the only expectation that can be met is 100-continue")
+    return True

@@ -1,0 +1,278 @@
+"""HTTP/2 to clients, as Twisted has it, made as patient and as strict as the HTTP/1 side. Needs ``twisted[http2]``.
+
+What Twisted's own lacks: a producer is paused when the transport is full, not only when a window is; a frame for a
+stream that was answered early is no error; a request without an answer yet does not time the connection out; draining.
+"""
+
+# mypy: allow-untyped-calls
+# (the stock classes that are extended here have no annotations)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from h2.errors import ErrorCodes
+from h2.events import DataReceived, RequestReceived, StreamEnded, StreamReset, WindowUpdated
+from h2.exceptions import ProtocolError
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web._http2 import H2Connection, H2Stream
+from twisted.web.http import RESPONSES
+from twisted.web.http_headers import Headers
+
+from aigw.errors import GatewayError
+from aigw.exchange import HeaderList
+from aigw.proxy.head import check_http2
+from aigw.proxy.request import Request
+from aigw.proxy.wire import Wire
+
+if TYPE_CHECKING:
+    from aigw.proxy.channel import Channel
+    from aigw.proxy.face import Face
+
+FLUSH_INTERVAL = 0.05
+"""Seconds between two looks whether a broken reply's last bytes have gone out."""
+
+
+class Http2Request(Request):
+    """One stream's request."""
+
+    connection: Http2Channel
+    _told_length: int | None = None
+    _left_at: float | None = None
+
+    def stream_opened(self, connection: Http2Channel, stream: H2Stream) -> None:
+        """The head is there."""
+        self.connection, self.stream_id = connection, stream.streamID
+        try:
+            self.head_received(stream.command or b"", stream.path or b"", b"HTTP/2", self._told_length)
+        except GatewayError as error:
+            self.refuse(error)
+
+    def check(self) -> None:
+        """HTTP/2 has no head that was read strictly before."""
+        headers = self.requestHeaders
+        check_http2(self.method, self.uri, {n.lower(): v for n, v in headers.getAllRawHeaders()}, self._face.limits)
+        headers.setRawHeaders(b"host", headers.getRawHeaders(b"host", [])[:1])
+
+    def reject(self, error: GatewayError) -> None:
+        """The other streams are not to blame."""
+        self.refuse(error)
+
+    def wire(self) -> Wire:
+        """The stream."""
+        return Http2Wire(self)
+
+    def leave(self) -> None:
+        """The reply is queued; the stream lives until it is sent."""
+        self._left_at = self._face.clock.seconds()
+        super().leave()
+
+    def sweep(self, now: float) -> None:
+        """Look for a missed deadline."""
+        super().sweep(now)
+        if self._left_at is not None and now - self._left_at >= self._face.limits.send_timeout:
+            self.connection.reset(self.stream_id, ErrorCodes.CANCEL)
+
+    def gotLength(self, length: int | None) -> None:
+        """The stream tells it before the head is complete."""
+        self._told_length = length
+
+
+class Http2Wire:
+    """A reply over one stream: DATA frames need no framing of ours."""
+
+    delimited = False
+    paused = False
+
+    def __init__(self, request: Http2Request) -> None:
+        self._request = request
+        self._stream: Any = request.channel
+        self._head: tuple[int, HeaderList] | None = None
+
+    def open(self, status: int, headers: HeaderList, length: int | None, *, bodiless: bool = False) -> None:
+        """A length is only told, not relied on."""
+        self.delimited = length is not None
+        told = [(b"Content-Length", b"%d" % length)] if length is not None and status != 204 else []
+        self._head = status, headers + told
+
+    def send(self, data: bytes) -> None:
+        """HEADERS, if they are still waiting, and DATA."""
+        if self._head is not None:
+            (status, fields), self._head = self._head, None
+            headers = Headers()
+            for name, value in fields:
+                headers.addRawHeader(name, value)
+            self._stream.writeHeaders(b"HTTP/2", b"%d" % status, RESPONSES.get(status, b""), headers)
+        if data:
+            self._stream.write(data)
+
+    def end(self, data: bytes) -> None:
+        """`finish` sends END_STREAM."""
+        self.send(data)
+
+    def finish(self) -> None:
+        """The stream ends when its queue is empty."""
+        self._request.leave()
+
+    def cut(self) -> None:
+        """RST_STREAM, behind what is queued."""
+        clock, patience = self._request.connection.face.clock, self._request.connection.face.limits.send_timeout
+        clock.callLater(0, self._request.connection.cut, self._request.stream_id, patience)
+
+    def abort(self) -> None:
+        """RST_STREAM."""
+        self._request.connection.reset(self._request.stream_id, ErrorCodes.CANCEL)
+
+    def attach(self, producer: IPushProducer) -> None:
+        """The stream tells it when its window, or the transport, is full."""
+        self._stream.registerProducer(producer, True)
+
+    def detach(self) -> None:
+        """No more."""
+        self._stream.unregisterProducer()
+
+
+class Http2Channel(H2Connection):
+    """One connection with many streams; its `Channel` hands it everything."""
+
+    log: ClassVar[Logger] = Logger()
+    face: Face
+    site: Any
+    factory: Any
+    requestFactory: Any
+    callLater: Any
+    transport: Any
+    _idle_since = 0.0
+    _closing_since: float | None = None
+    _draining = False
+    _lost = False
+
+    @classmethod
+    def taking_over(cls, channel: Channel) -> Http2Channel:
+        """Speak HTTP/2 on the transport of a channel that has not read anything yet."""
+        face, transport = channel.site.face, channel.transport
+        self = cls(face.clock)
+        self.face = face
+        self.site = self.factory = channel.site
+        self.requestFactory = Http2Request
+        self.timeOut = None
+        self.callLater = face.clock.callLater
+        self._idle_since = face.clock.seconds()
+        transport.unregisterProducer()
+        self.makeConnection(transport)
+        transport.registerProducer(self, True)
+        return self
+
+    def dataReceived(self, data: bytes) -> None:
+        """Some frames. What they can do to the libraries below must not get past this connection."""
+        try:
+            super().dataReceived(data)
+        except Exception:  # noqa: BLE001  # the edge: below is what a client can reach of h2 and priority
+            self.log.failure("HTTP/2 from {peer} failed", peer=self.getPeer())
+            self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone, _cancelTimeouts: bool = True) -> None:
+        """All streams are gone."""
+        self._lost = True
+        super().connectionLost(reason, _cancelTimeouts)
+
+    def sweep(self, now: float) -> None:
+        """Look for missed deadlines."""
+        for stream in tuple(self.streams.values()):
+            stream._request.sweep(now)
+        if self.transport.disconnecting:
+            self._closing_since = now if self._closing_since is None else self._closing_since
+            if now - self._closing_since >= self.face.limits.linger_timeout:
+                self.transport.abortConnection()
+        elif not self.streams and now - self._idle_since >= self.face.limits.idle_timeout:
+            self._say_goodbye()
+
+    def drain(self) -> None:
+        """Refuse new streams (they are safe to try elsewhere), close when the last one is done."""
+        self._draining = True
+        if not self.streams:
+            self._say_goodbye()
+
+    def reset(self, stream_id: int, code: ErrorCodes) -> None:
+        """End a stream now, and forget what was queued for it."""
+        try:
+            self.conn.reset_stream(stream_id, error_code=code)
+        except ProtocolError:
+            return
+        if self._tryToWriteControlData() and stream_id in self.streams:
+            self._requestDone(stream_id)
+
+    def cut(self, stream_id: int, patience: float) -> None:
+        """End a stream with an error, when what is queued for it is sent, or after ``patience`` seconds."""
+        if stream_id not in self.streams:
+            return
+        if self._outboundStreamQueues[stream_id] and patience > 0:
+            self.face.clock.callLater(FLUSH_INTERVAL, self.cut, stream_id, patience - FLUSH_INTERVAL)
+        else:
+            self.reset(stream_id, ErrorCodes.INTERNAL_ERROR)
+
+    def pauseProducing(self) -> None:
+        """The transport is full: pause every stream."""
+        super().pauseProducing()
+        self._pause_streams()
+
+    def resumeProducing(self) -> None:
+        """It is empty: resume those that have a window."""
+        super().resumeProducing()
+        for stream in tuple(self.streams.values()):
+            stream.windowUpdated()
+
+    def writeDataToStream(self, streamID: int, data: bytes) -> None:
+        """Queue for a stream; where the transport is full, its producer learns it now."""
+        if streamID not in self.streams:
+            return
+        super().writeDataToStream(streamID, data)
+        if self._consumerBlocked is not None:
+            self.streams[streamID].flowControlBlocked()
+
+    def _handleWindowUpdate(self, event: WindowUpdated) -> None:
+        super()._handleWindowUpdate(event)
+        if self._consumerBlocked is not None:
+            self._pause_streams()
+
+    def _requestReceived(self, event: RequestReceived) -> None:
+        assert event.stream_id is not None
+        if self._draining:
+            self.reset(event.stream_id, ErrorCodes.REFUSED_STREAM)
+            return
+        super()._requestReceived(event)
+        stream = self.streams[event.stream_id]
+        stream._request.stream_opened(self, stream)
+
+    def _requestDataReceived(self, event: DataReceived) -> None:
+        assert event.stream_id is not None
+        if event.stream_id in self.streams:
+            super()._requestDataReceived(event)
+        else:
+            self.openStreamWindow(event.stream_id, event.flow_controlled_length)
+            self.reset(event.stream_id, ErrorCodes.NO_ERROR)
+
+    def _requestEnded(self, event: StreamEnded) -> None:
+        if event.stream_id in self.streams:
+            super()._requestEnded(event)
+
+    def _requestAborted(self, event: StreamReset) -> None:
+        if event.stream_id in self.streams:
+            super()._requestAborted(event)
+
+    def _requestDone(self, streamID: int) -> None:
+        super()._requestDone(streamID)
+        self._idle_since = self.face.clock.seconds()
+        if self._draining and not self.streams and not self._lost:
+            self._say_goodbye()
+
+    def _pause_streams(self) -> None:
+        for stream in tuple(self.streams.values()):
+            stream.flowControlBlocked()
+
+    def _say_goodbye(self) -> None:
+        self.conn.close_connection()
+        self.transport.write(self.conn.data_to_send())
+        self.transport.loseConnection()

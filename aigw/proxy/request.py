@@ -1,0 +1,206 @@
+"""A request while it arrives: its route is found when its head is there, its body is gathered within the route's limit.
+
+The channel below (HTTP/1) and the stream (HTTP/2) call the same hooks of it: `head_received`, `handleContentChunk`,
+`requestReceived`, `connectionLost`.
+"""
+
+# mypy: allow-untyped-calls
+# (the stock classes that are extended here have no annotations)
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web.iweb import INonQueuedRequestFactory
+from zope.interface import provider
+
+from aigw.errors import GatewayError, MethodNotAllowed, RequestTimeout, RouteNotFound
+from aigw.exchange import Exchange, Reply, Timeline
+from aigw.pipeline import Matched
+from aigw.proxy.body import Body
+from aigw.proxy.errors import NOT_FOUND
+from aigw.proxy.face import Face
+from aigw.proxy.resource import Answer
+from aigw.proxy.wire import Http1Wire, Wire
+from aigw.routing.target import host_of, normalise
+
+METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+@provider(INonQueuedRequestFactory)
+class Request(http.Request):
+    """One request of one client. ``refusal``: why it will get an error, which need not stop it from being read."""
+
+    channel: Any
+    refusal: GatewayError | None = None
+    _matched: Matched | None = None
+    _body: Body | None = None
+    _answer: Answer | None = None
+
+    def __init__(self, channel: Any, queued: bool = False) -> None:
+        super().__init__(channel)
+        self._face: Face = channel.site.face
+
+    def head_received(self, method: bytes, target: bytes, version: bytes, length: int | None) -> None:
+        """Decide what will become of the request. ``length``: of its body, in bytes; None = unknown.
+
+        :raises GatewayError: if the rest of it need not even be read.
+        """
+        self.method, self.uri, self.clientproto = method, target, version
+        self._face.in_flight += 1
+        self._began = self._progressed = self._face.clock.seconds()
+        self.check()
+        self._find()
+        limit = self._matched.max_body if self._matched is not None else None
+        self._body = Body(self._face.limits.max_body if limit is None else limit, self._face.memory)
+        if self.refusal is not None:
+            self._body.discard()
+        if length is not None:
+            self._body.expect(length)
+
+    def check(self) -> None:
+        """Read the head strictly, if nobody has."""
+
+    def refuse(self, error: GatewayError) -> None:
+        """Answer with an error now, whatever of the request is still missing."""
+        if self._answer is None:
+            self._receive(b"").refuse(error)
+
+    def sweep(self, now: float) -> None:
+        """Look for a missed deadline."""
+        if self._answer is not None:
+            self._answer.sweep(now)
+        elif self._body is not None and now >= self._body_deadline(self._body):
+            self.reject(RequestTimeout("the request body took too long"))
+
+    def reject(self, error: GatewayError) -> None:
+        """Refuse, and have the rest of the request go nowhere."""
+        self.channel.refuse(error)
+
+    def wire(self) -> Wire:
+        """Where the reply goes."""
+        return Http1Wire(self, self.channel)
+
+    def leave(self) -> None:
+        """The reply is written: give the connection back."""
+        self.startedWriting = 1
+        self.finish()
+
+    # What the channel calls
+
+    def parseCookies(self) -> None:
+        """Cookies are nobody's business here."""
+
+    def gotLength(self, length: int | None) -> None:
+        """`head_received` is told, with everything else."""
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Some of the body."""
+        if self._body is None or self._answer is not None:
+            return
+        self._progressed = self._face.clock.seconds()
+        try:
+            self._body.add(data)
+        except GatewayError as error:
+            self.reject(error)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """All of the request is there."""
+        if self._body is None or self._answer is not None:
+            return
+        answer = self._receive(self._body.join())
+        if self.refusal is not None:
+            answer.refuse(self.refusal)
+        elif self._matched is not None:
+            answer.handle(self._matched.handler)
+        else:
+            answer.handle(_tell_methods)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client is gone, or has cancelled."""
+        super().connectionLost(reason)
+        if self._answer is None and self._body is not None:
+            self._receive(b"")
+        if self._answer is not None:
+            self._answer.client_left()
+
+    def _find(self) -> None:
+        """The route, or what is to be said instead."""
+        if self.method in (b"CONNECT", b"TRACE"):
+            self.refusal = MethodNotAllowed("this method is not allowed here", headers=((b"Allow", METHODS),))
+        elif self.uri != b"*":
+            facts = self.method, self.uri, self.requestHeaders, self._remote_addr(), self._scheme()
+            found = self._face.attempt("-", self._face.lookup.find, *facts)
+            if isinstance(found, Matched):
+                self._matched = found
+            else:
+                self.refusal = found or RouteNotFound(NOT_FOUND)
+
+    def _receive(self, body: bytes) -> Answer:
+        exchange = self._exchange(body)
+        self._answer = Answer(exchange=exchange, wire=self.wire(), face=self._face, done=self._done)
+        return self._answer
+
+    def _done(self) -> None:
+        self._face.in_flight -= 1
+        if self._body is not None:
+            self._body.release()
+
+    def _body_deadline(self, body: Body) -> float:
+        limits = self._face.limits
+        slowest = self._began + body.received / limits.body_min_rate
+        return min(self._progressed, slowest) + limits.body_idle_timeout
+
+    def _exchange(self, body: bytes) -> Exchange:
+        matched = self._matched
+        return Exchange(
+            id=self._id(),
+            method=self.method,
+            target=self.uri,
+            path=matched.path if matched is not None else _path(self.uri),
+            headers=self.requestHeaders,
+            body=body,
+            host=matched.host if matched is not None else _host(self.requestHeaders.getRawHeaders(b"host", [b""])[0]),
+            remote_addr=self._remote_addr(),
+            scheme=self._scheme(),
+            route=matched.resource if matched is not None else None,
+            params=matched.params if matched is not None else {},
+            timeline=Timeline(started=self._face.clock.seconds()),
+        )
+
+    def _id(self) -> str:
+        """The client's own, so that it can find its request in our log, if it is harmless there."""
+        theirs = self.requestHeaders.getRawHeaders(b"x-request-id", [])
+        if len(theirs) == 1 and _SANE_ID.fullmatch(theirs[0]):
+            return theirs[0].decode("ascii")
+        return self._face.ids()
+
+    def _remote_addr(self) -> str:
+        """The client's address; a Unix socket's peer has none."""
+        return getattr(self.client, "host", "")
+
+    def _scheme(self) -> str:
+        return "https" if self.channel is not None and self.isSecure() else "http"
+
+
+async def _tell_methods(exchange: Exchange) -> Reply:
+    """``OPTIONS *`` (RFC 9110 section 9.3.7) is about the gateway, not about a route."""
+    return Reply(status=204, headers=[(b"Allow", METHODS)])
+
+
+def _path(target: bytes) -> str:
+    """For a log only: the request has no route."""
+    try:
+        return normalise(target)
+    except ValueError:
+        return target.partition(b"?")[0].decode("latin-1")
+
+
+def _host(value: bytes) -> str:
+    try:
+        return host_of(value)
+    except ValueError:
+        return ""

@@ -1,0 +1,120 @@
+"""What happens between a complete request and the end of its reply.
+
+Every request ends here exactly once: its reply's aftermaths run, in order, and then the face's observers, whoever
+failed and whoever left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from aigw.errors import GatewayError
+from aigw.exchange import Exchange, Outcome, Reply
+from aigw.pipeline import Handler
+from aigw.proxy.errors import internal_error, render_error
+from aigw.proxy.face import Face
+from aigw.proxy.relay import Relay
+from aigw.proxy.wire import Wire
+
+CLIENT_CLOSED_REQUEST = 499
+"""nginx's status for a client that left before there was an answer."""
+
+
+class Answer:
+    """One request being answered. Begin with one of `handle`, `refuse` and `client_left`; ends with ``done``."""
+
+    log = Logger()
+
+    def __init__(self, *, exchange: Exchange, wire: Wire, face: Face, done: Callable[[], None]) -> None:
+        self._exchange = exchange
+        self._wire = wire
+        self._face = face
+        self._done: Callable[[], None] | None = done
+        self._handling: Deferred[None] | None = None
+        self._relay: Relay | None = None
+        self._reply: Reply | None = None
+        self._left = False
+
+    def handle(self, handler: Handler) -> None:
+        """Have the onion make the reply, and relay it."""
+        making = Deferred.fromCoroutine(self._call(handler))
+        self._handling = making.addCallbacks(self._replied, self._failed)
+        self._handling.addErrback(self._broken)
+
+    def refuse(self, error: GatewayError) -> None:
+        """Reply with an error."""
+        self._start(render_error(error), error)
+
+    def client_left(self) -> None:
+        """Stop whatever is going on for the client. Idempotent."""
+        if self._left:
+            return
+        self._left = True
+        if self._relay is not None:
+            self._relay.client_left()
+        elif self._handling is not None:
+            self._handling.cancel()
+        else:
+            self._over(Outcome.CLIENT_LEFT, None)
+
+    def sweep(self, now: float) -> None:
+        """Look for a missed deadline."""
+        if self._relay is not None:
+            self._relay.sweep(now)
+
+    async def _call(self, handler: Handler) -> Reply:
+        return await handler(self._exchange)
+
+    def _replied(self, reply: Reply) -> None:
+        if self._left:
+            self._dispose(reply)
+        else:
+            self._start(reply, None)
+
+    def _failed(self, failure: Failure) -> None:
+        error = failure.value
+        if not isinstance(error, GatewayError) and not (self._left and isinstance(error, CancelledError)):
+            self.log.failure("request {id} failed", failure, id=self._exchange.id)
+        if self._left:
+            self._over(Outcome.CLIENT_LEFT, None)
+        else:
+            self.refuse(error if isinstance(error, GatewayError) else internal_error())
+
+    def _broken(self, failure: Failure) -> None:
+        """The relay itself failed: nothing can be said to the client any more."""
+        self.log.failure("request {id}: its relay failed", failure, id=self._exchange.id)
+        self._wire.abort()
+        if self._relay is not None:
+            self._relay.client_left()
+        self._over(Outcome.CLIENT_LEFT, internal_error())
+
+    def _dispose(self, reply: Reply) -> None:
+        """Nobody is there to have it."""
+        self._reply = reply
+        if reply.source is not None:
+            self._face.guard(self._exchange, reply.source.abort)
+        self._over(Outcome.CLIENT_LEFT, None)
+
+    def _start(self, reply: Reply, error: GatewayError | None) -> None:
+        self._reply = reply
+        self._relay = Relay(
+            reply=reply, error=error, exchange=self._exchange, wire=self._wire, face=self._face, over=self._over
+        )
+        self._relay.start()
+
+    def _over(self, outcome: Outcome, error: GatewayError | None) -> None:
+        done, self._done = self._done, None
+        if done is None:
+            return
+        exchange, face = self._exchange, self._face
+        exchange.timeline.finished = face.clock.seconds()
+        for aftermath in self._reply.aftermaths if self._reply is not None else ():
+            face.guard(exchange, aftermath, outcome, error)
+        status = self._relay.status if self._relay is not None else CLIENT_CLOSED_REQUEST
+        sent = self._relay.sent if self._relay is not None else 0
+        face.observe(exchange, status, outcome, error, sent)
+        done()

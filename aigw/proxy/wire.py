@@ -1,0 +1,146 @@
+"""How a reply becomes bytes on one connection, and how the connection tells to wait.
+
+Each call of `Wire.send` and `Wire.end` is at most one write to the transport.
+"""
+
+# mypy: allow-untyped-calls
+# (the stock classes that are extended here have no annotations)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.web.http import RESPONSES
+
+from aigw.errors import GatewayError
+from aigw.exchange import HeaderList
+from aigw.proxy.errors import render_error
+
+if TYPE_CHECKING:
+    from aigw.proxy.channel import Channel
+    from aigw.proxy.request import Request
+
+BODILESS = frozenset({204, 304})
+"""Statuses whose replies have no body (RFC 9110 section 6.4.1), beside those to HEAD."""
+
+
+class Wire(Protocol):
+    """Where one reply goes. `open` comes first; then `send`s; then `end` and `finish`, or `cut`, or `abort`."""
+
+    @property
+    def delimited(self) -> bool:
+        """Does the client know how many bytes will come? Then not a single other one may be sent."""
+
+    @property
+    def paused(self) -> bool:
+        """Does the client not take what was written before?"""
+
+    def open(self, status: int, headers: HeaderList, length: int | None, *, bodiless: bool = False) -> None:
+        """Have a head ready for the first `send`. ``length``: of the body, if it is known."""
+
+    def send(self, data: bytes) -> None:
+        """Some of the body; ``b""`` sends the head, if that is still waiting."""
+
+    def end(self, data: bytes) -> None:
+        """The rest of the body."""
+
+    def finish(self) -> None:
+        """The reply is over; the connection may go on."""
+
+    def cut(self) -> None:
+        """The reply ends here, and the client must not take it for complete."""
+
+    def abort(self) -> None:
+        """The client is not worth waiting for."""
+
+    def attach(self, producer: IPushProducer) -> None:
+        """Tell ``producer`` when to pause and when to resume."""
+
+    def detach(self) -> None:
+        """Tell it no more."""
+
+
+class Http1Wire:
+    """A reply over HTTP/1.0 or 1.1 (RFC 9112 section 6)."""
+
+    def __init__(self, request: Request, channel: Channel) -> None:
+        self._request = request
+        self._channel = channel
+        self._head = b""
+        self._chunked = False
+        self._until_close = False
+        self.delimited = False
+
+    @property
+    def paused(self) -> bool:
+        """Is the transport's buffer full?"""
+        return self._channel.paused
+
+    def open(self, status: int, headers: HeaderList, length: int | None, *, bodiless: bool = False) -> None:
+        """Choose the framing: Content-Length, else chunked, else (HTTP/1.0) until the connection closes."""
+        self.delimited = length is not None or bodiless
+        self._chunked = not self.delimited and self._request.clientproto == b"HTTP/1.1"
+        self._until_close = not self.delimited and not self._chunked
+        framing: HeaderList = []
+        if length is not None and status != 204:
+            framing.append((b"Content-Length", b"%d" % length))
+        if self._chunked:
+            framing.append((b"Transfer-Encoding", b"chunked"))
+        if self._until_close or not self._channel.keeps_alive:
+            self._channel.persistent = False
+            framing.append((b"Connection", b"close"))
+        self._head = http1_head(status, headers + framing)
+
+    def send(self, data: bytes) -> None:
+        """One chunk, or bare bytes."""
+        head, self._head = self._head, b""
+        framed = b"%b%x\r\n%b\r\n" % (head, len(data), data) if self._chunked and data else head + data
+        if framed:
+            self._channel.write(framed)
+
+    def end(self, data: bytes) -> None:
+        """The last bytes, and the last chunk with them."""
+        if self._chunked:
+            head, self._head = self._head, b""
+            chunk = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+            self._channel.write(b"%b%b0\r\n\r\n" % (head, chunk))
+        else:
+            self.send(data)
+
+    def finish(self) -> None:
+        """Next request, please."""
+        self._request.leave()
+
+    def cut(self) -> None:
+        """Close without the last chunk, or short of the length; where only the close would tell, reset instead."""
+        if self._until_close:
+            self.abort()
+        else:
+            self._channel.persistent = False
+            self._request.leave()
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        self._channel.abortConnection()
+
+    def attach(self, producer: IPushProducer) -> None:
+        """By way of the channel, which the transport tells."""
+        self._channel.registerProducer(producer, True)
+
+    def detach(self) -> None:
+        """Leave the channel."""
+        self._channel.unregisterProducer()
+
+
+def http1_head(status: int, headers: HeaderList) -> bytes:
+    """Status line and header section, with the empty line behind them."""
+    lines = [b"HTTP/1.1 %d %b" % (status, RESPONSES.get(status, b""))]
+    lines += [b"%b: %b" % field for field in headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def http1_refusal(error: GatewayError, date: bytes) -> bytes:
+    """A whole reply to a client that has not sent, or will not get to send, a request one could refer to."""
+    reply = render_error(error)
+    framing = [(b"Content-Length", b"%d" % len(reply.body)), (b"Connection", b"close")]
+    return http1_head(reply.status, [*reply.headers, (b"Server", b"aigw"), (b"Date", date), *framing]) + reply.body
