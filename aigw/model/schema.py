@@ -152,7 +152,7 @@ def _walk_object(
             _walk(field.type, value[name], (*path, name), findings, secret)
         elif field.required:
             findings.complaints.append(Complaint((*path, name), f"required: {_expected(field.type)}"))
-    for name in value.keys() - known.keys():
+    for name in (name for name in value if name not in known):
         guess = did_you_mean(name, known) if len(findings.unknown) < MAX_GUESSES else ""
         findings.unknown.append(Complaint((*path, name), "unknown" + guess))
 
