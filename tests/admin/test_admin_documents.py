@@ -99,3 +99,10 @@ def test_shuffled_named_items_get_their_own_secrets_back(items: dict[str, str], 
 def keys(items: list[dict[str, str]]) -> Any:
     findings = Findings(secrets=[(index, "key") for index in range(len(items))])
     return secrets_of(findings, items)
+
+
+def test_a_token_finds_its_secret_where_the_shape_has_changed() -> None:
+    stored = {"auth": "s3cret"}
+    shown = {"auth": {"header": SEALER.mask("s3cret")}}
+    secrets = {("auth", "header"): shown["auth"]["header"]}
+    assert unmasked(shown, secrets, stored, {("auth",): "s3cret"}, SEALER) == {"auth": {"header": "s3cret"}}
