@@ -77,11 +77,16 @@ class AdminRequest(Request):
             self.channel.write(_last_words(e))
 
 
+def admin_site(resource: IResource, clock: Clock) -> Site:
+    """The protocol factory of the admin face; ``clock``: the reactor."""
+    return AdminSite(resource, clock)
+
+
 class AdminSite(Site):
-    """The protocol factory of the admin face; ``clock``: the reactor.
+    """Serves over HTTP/1.1 only: `AdminRequest` leans on that channel.
 
     It writes no access log: a key that somebody put into a URL must not get there. Writes are logged where they are
-    made. It speaks HTTP/1.1 only: `AdminRequest` leans on that channel.
+    made.
     """
 
     def __init__(self, resource: IResource, clock: Clock) -> None:

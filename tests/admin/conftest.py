@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 
 from aigw.admin.app import admin_resource
-from aigw.admin.site import AdminSite
+from aigw.admin.site import admin_site
 from aigw.configuration import Configuration
 from aigw.keys import AdminKey
 from aigw.model.advice import Advice
@@ -174,7 +174,7 @@ class Face:
 
     def connect(self) -> tuple[Any, StringTransport]:
         """A connection to the admin site: the server's protocol, and what it writes to."""
-        site: Any = AdminSite(self.resource, self.clock)
+        site: Any = admin_site(self.resource, self.clock)
         protocol, transport = site.buildProtocol(None), StringTransport()
         protocol.makeConnection(transport)
         return protocol, transport

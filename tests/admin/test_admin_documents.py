@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aigw.admin.documents import NoSuchPath, at_steps, merged, planted, replaced
 from aigw.admin.masking import secrets_of, unmasked
-from aigw.model.schema import Findings
+from aigw.model.schema import Findings, Path
 from aigw.stores.sealing import Sealer
 
 
@@ -104,5 +104,5 @@ def keys(items: list[dict[str, str]]) -> Any:
 def test_a_token_finds_its_secret_where_the_shape_has_changed() -> None:
     stored = {"auth": "s3cret"}
     shown = {"auth": {"header": SEALER.mask("s3cret")}}
-    secrets = {("auth", "header"): shown["auth"]["header"]}
+    secrets: dict[Path, str] = {("auth", "header"): shown["auth"]["header"]}
     assert unmasked(shown, secrets, stored, {("auth",): "s3cret"}, SEALER) == {"auth": {"header": "s3cret"}}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aigw.admin.body import MAX_BODY
-from aigw.admin.site import PATIENCE, AdminSite
+from aigw.admin.site import PATIENCE, admin_site
 
 HEAD = b"PUT /apisix/admin/services/s HTTP/1.1\r\nHost: x\r\nX-API-KEY: an-admin-key-of-some-length\r\n"
 
@@ -122,4 +122,4 @@ def test_the_key_in_a_url_is_not_logged(wire: Any, events: list[Any]) -> None:
 
 
 def test_it_speaks_http_1_only(face: Any) -> None:
-    assert AdminSite(face.resource, face.clock).acceptableProtocols() == [b"http/1.1"]
+    assert admin_site(face.resource, face.clock).acceptableProtocols() == [b"http/1.1"]
