@@ -14,7 +14,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 
 from aigw.balancing.candidates import Candidates
 from aigw.balancing.deadlines import attempt_deadline
-from aigw.dialects.dialect import Verdict
+from aigw.dialects.dialect import Prepared, Verdict
 from aigw.errors import GatewayError, UpstreamBadReply, UpstreamTimeout
 from aigw.exchange import Attempt, Exchange, HeaderList, Reply
 from aigw.llm.call import Call
@@ -76,7 +76,7 @@ class Try:
         """Send the request; fires with the response's head, or fails with a `GatewayError` at a deadline."""
         target, call, exchange = self.target, self.call, self.exchange
         url = target.url(call.dialect.name, exchange.path)
-        data = target.shape(call.dialect.name).outgoing(call.body, call.prepared.sets)
+        data = target.shape(call.dialect.name).outgoing(call.body, self._prepared.sets)
         headers = outgoing_headers(exchange.headers, target.headers, target.header_names, target.brings_own_key)
         if not headers.hasHeader(b"content-type"):
             headers.setRawHeaders(b"Content-Type", [b"application/json"])
@@ -85,6 +85,12 @@ class Try:
         if wait is not None:
             head.addTimeout(wait, self.clock, onTimeoutCancel=_no_head)
         return head
+
+    @property
+    def _prepared(self) -> Prepared:
+        """What is added to the body; an instance whose options decide on streaming has the last word there."""
+        decided = {name: v for name, v in self.target.model.options.items() if name in ("stream", "stream_options")}
+        return self.call.dialect.prepare(self.call.body.changed(decided)) if decided else self.call.prepared
 
     def _time_left(self, phase: float | None) -> float | None:
         """Seconds for a phase that begins now, within the attempt's and the request's deadline; None = no limit."""
@@ -154,7 +160,7 @@ class Try:
             self._first_token_came()
         else:
             self._await_first_token(reply, body)
-        return reply.through(dialect.watch(self.exchange.usage, hide_usage=not self.call.prepared.client_asked_usage))
+        return reply.through(dialect.watch(self.exchange.usage, hide_usage=not self._prepared.client_asked_usage))
 
     async def _hold(self, body: UpstreamBody) -> bool:
         """Hold the stream until its first real event (True), or until it has been held long enough (False).

@@ -125,7 +125,7 @@ def _profile(model: Model, plugin: Transport, deadlines: Deadlines) -> Profile:
         keepalive=_first(model.keepalive, plugin.keepalive, True),
         keepalive_timeout=_first(model.keepalive_timeout, plugin.keepalive_timeout, DEFAULT_KEEPALIVE_TIMEOUT) / 1000,
         keepalive_pool=_first(model.keepalive_pool, plugin.keepalive_pool, DEFAULT_KEEPALIVE_POOL),
-        connect_timeout=deadlines.connect,
+        connect_timeout=deadlines.connect or DEFAULT_TIMEOUT / 1000,
     )
 
 

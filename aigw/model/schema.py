@@ -2,7 +2,7 @@
 
 One source: attrs classes with ``Annotated[..., msgspec.Meta(...)]``. `check` reads the same type information that
 ``msgspec.convert`` and ``msgspec.json.schema`` use, so that a document is validated, described and searched for secrets
-by the class alone. Secrets are strings marked ``Secret``; what is under a field marked ``OPAQUE`` is nobody's schema.
+by the class alone. Secrets are strings marked ``Secret``.
 """
 
 from __future__ import annotations
@@ -191,6 +191,12 @@ def _sized(value: Any, kind: Any) -> bool:
     )
 
 
+@functools.lru_cache(maxsize=256)
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """As JSON schema has it: a final ``$`` is the end of the text. Python's lets one more line feed pass."""
+    return re.compile(pattern.removesuffix("$") + r"\Z" if pattern.endswith("$") else pattern)
+
+
 _FITS: dict[type, Callable[[Any, Any], bool]] = {
     inspect.AnyType: lambda k, v: True,
     inspect.NoneType: lambda k, v: v is None,
@@ -198,7 +204,7 @@ _FITS: dict[type, Callable[[Any, Any], bool]] = {
     inspect.IntType: lambda k, v: isinstance(v, int) and not isinstance(v, bool) and _bounded(v, k),
     inspect.FloatType: lambda k, v: isinstance(v, int | float) and not isinstance(v, bool) and _bounded(v, k),
     inspect.StrType: lambda k, v: (
-        isinstance(v, str) and _sized(v, k) and (k.pattern is None or re.search(k.pattern, v) is not None)
+        isinstance(v, str) and _sized(v, k) and (k.pattern is None or _pattern(k.pattern).search(v) is not None)
     ),
     inspect.LiteralType: lambda k, v: type(v) in (str, int) and v in k.values,
     inspect.ListType: lambda k, v: isinstance(v, list) and _sized(v, k),
