@@ -32,8 +32,8 @@ DEFAULT_MAX_REQUEST_BODY = 64 * 1024 * 1024
 class Auth:
     """Credentials for the upstream; ``{}`` = the client's own are forwarded (bring your own key)."""
 
-    header: dict[Name, Secret] = attrs.field(factory=dict)
-    query: dict[Name, Secret] = attrs.field(factory=dict)
+    header: dict[Name, Secret] = attrs.field(factory=dict, repr=False)
+    query: dict[Name, Secret] = attrs.field(factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """:raises ValueError: for a value that could not stand in a header."""

@@ -37,7 +37,7 @@ class Route:
     priority: int = 0
     status: Literal[0, 1] = 1
     service_id: Id | None = None
-    plugins: Plugins = attrs.field(factory=dict)
+    plugins: Plugins = attrs.field(factory=dict, repr=False)
     create_time: int | None = None
     update_time: int | None = None
 

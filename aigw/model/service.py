@@ -20,6 +20,6 @@ class Service:
     labels: Labels | None = None
     hosts: Annotated[list[Host], Meta(min_length=1)] | None = None
     status: Literal[0, 1] = 1
-    plugins: Plugins = attrs.field(factory=dict)
+    plugins: Plugins = attrs.field(factory=dict, repr=False)
     create_time: int | None = None
     update_time: int | None = None

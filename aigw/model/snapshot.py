@@ -22,7 +22,7 @@ class Resource:
 
     kind: str
     id: str
-    document: Mapping[str, Any]
+    document: Mapping[str, Any] = attrs.field(repr=False)
     value: Any
     plugins: Mapping[str, Any]
     created_index: int
