@@ -43,6 +43,7 @@ class App:
     clients: Clients
     access_log: AccessLog | None
     admin_key: AdminKey
+    viewer_key: AdminKey | None
 
 
 def build(settings: Settings, data: Path, reactor: Any, ready: Callable[[], bool]) -> App:
@@ -112,4 +113,5 @@ def build(settings: Settings, data: Path, reactor: Any, ready: Callable[[], bool
         clients=clients,
         access_log=log,
         admin_key=key,
+        viewer_key=viewer,
     )

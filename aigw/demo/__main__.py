@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 
 def main() -> None:
@@ -13,17 +14,20 @@ def main() -> None:
     parser.add_argument("--name", default="demo", help="what its answers begin with (default demo)")
     options = parser.parse_args()
 
-    from twisted.internet import reactor
+    from twisted.internet import reactor as global_reactor
     from twisted.internet.error import CannotListenError
 
     from aigw.demo.echo import echo_site
 
+    reactor: Any = global_reactor
     try:
-        port = reactor.listenTCP(options.port, echo_site(reactor, options.name), interface="127.0.0.1")  # type: ignore[attr-defined]
+        port = reactor.listenTCP(options.port, echo_site(reactor, options.name), interface="127.0.0.1")
     except CannotListenError as e:
         sys.exit(f"aigw.demo: --port {options.port}: {e.socketError}")
-    print(f"{options.name} listens on http://127.0.0.1:{port.getHost().port}/v1/chat/completions", flush=True)
-    reactor.run()  # type: ignore[attr-defined]
+    url = f"http://127.0.0.1:{port.getHost().port}/v1/chat/completions"
+    sys.stdout.write(f"{options.name} listens on {url}\n")
+    sys.stdout.flush()
+    reactor.run()
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class Wish:
 
 def wish_for(model: str, header: str) -> Wish:
     """Read ``X-Echo`` for a model; what can't be understood is left out."""
-    said = dict(re.findall(r"(\w+)\s*=\s*([\w.\-]+)", header))
+    said = dict(re.findall(r"(\w+)\s*=\s*([^\s,]+)", header))
     if said.get("model", model) != model:
         return Wish()
     status, delay = said.get("status", "200"), said.get("delay", "0")
