@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from aigw.model.kinds import KINDS
 from aigw.model.resource import PluginConfigs, decode_resource
 from aigw.model.schema import Invalid
 from aigw.model.snapshot import Key, Resource, Snapshot
@@ -72,13 +73,15 @@ class Configuration:
     def load(self) -> None:
         """Read the store into the registry; blocking, once, before the faces listen.
 
-        :raises StoreError: if it can't be read, or holds what this version can't understand.
+        :raises StoreError: if it can't be read, or holds what this version can't understand; it is closed again then.
         """
         contents = self._store.open()
+        try:
+            groups = self._understood(contents.records)
+        except StoreError:
+            self._store.close()
+            raise
         self._revision = contents.revision
-        groups: dict[str, list[Resource]] = {}
-        for record in contents.records:
-            groups.setdefault(record.group, []).append(self._unsealed(record))
         for group, resources in groups.items():
             snapshot = Snapshot().changed(contents.revision, put=resources)
             self._registry.replace(group, snapshot, frozenset(r.key for r in resources))
@@ -86,10 +89,21 @@ class Configuration:
         self._schedule_expiry()
 
     async def change(self, group: str, decide: Decision) -> Change:
-        """Decide, commit, swap. Returns the change made.
+        """Decide, commit, swap. Returns the change made. Cancelling stops the waiting, never the write.
 
         :raises StoreError: if it could not be made durable; then nothing changed.
         """
+        done: Deferred[Change] = Deferred()
+        Deferred.fromCoroutine(self._change(group, decide)).chainDeferred(done)
+        return await done
+
+    def close(self) -> Deferred[None]:
+        """Write what is under way, close the store."""
+        self._closed = True
+        self._schedule_expiry()
+        return self._store.close()
+
+    async def _change(self, group: str, decide: Decision) -> Change:
         await self._lock.acquire()
         try:
             change = decide(self._registry.snapshot(group), self._revision + 1)
@@ -98,12 +112,6 @@ class Configuration:
             self._lock.release()
         self._schedule_expiry()
         return change
-
-    def close(self) -> Deferred[None]:
-        """Write what is under way, close the store."""
-        self._closed = True
-        self._schedule_expiry()
-        return self._store.close()
 
     async def _commit(self, group: str, change: Change) -> None:
         if not change.put and not change.delete:
@@ -132,8 +140,16 @@ class Configuration:
             expires_at=resource.expires_at,
         )
 
+    def _understood(self, records: Sequence[Record]) -> dict[str, list[Resource]]:
+        groups: dict[str, list[Resource]] = {}
+        for record in records:
+            groups.setdefault(record.group, []).append(self._unsealed(record))
+        return groups
+
     def _unsealed(self, record: Record) -> Resource:
         where = f"{record.group}/{record.kind}/{record.id}"
+        if record.kind not in KINDS:
+            raise StoreError(f"{where}: can't be understood: this version knows no {record.kind}")
         try:
             document = msgspec.json.decode(self._sealer.unseal(record.value, where))
             return decode_resource(
@@ -147,7 +163,7 @@ class Configuration:
             )
         except WrongKey as e:
             raise StoreError(f"{where}: {e}") from e
-        except (Invalid, KeyError, msgspec.DecodeError) as e:
+        except (Invalid, msgspec.DecodeError) as e:
             raise StoreError(f"{where}: can't be understood: {e}") from e
 
     def _remember(self, group: str, change: Change) -> None:
@@ -157,14 +173,14 @@ class Configuration:
             if resource.expires_at is not None:
                 self._mortal[(group, resource.key)] = resource.expires_at
 
-    def _schedule_expiry(self) -> None:
-        """Have one timer, at the moment when the next resource expires."""
+    def _schedule_expiry(self, earliest: float = 0.0) -> None:
+        """Have one timer, at the moment when the next resource expires; ``earliest``: not in fewer seconds than that."""
         if self._expiry is not None and self._expiry.active():
             self._expiry.cancel()
         self._expiry = None
         if self._mortal and not self._closed:
             wait = min(self._mortal.values()) - self._now()
-            self._expiry = self._clock.callLater(min(max(wait, 0.0), LONGEST_TIMER), self._start_expiring)
+            self._expiry = self._clock.callLater(min(max(wait, earliest), LONGEST_TIMER), self._start_expiring)
 
     def _start_expiring(self) -> None:
         expiring = Deferred.fromCoroutine(self._expire())
@@ -180,7 +196,7 @@ class Configuration:
                 await self.change(group, self._deletion_of(keys))
         except StoreError as e:
             self.log.error("expired resources stay until the store answers: {error}", error=str(e))
-            self._expiry = self._clock.callLater(RETRY_EXPIRY, self._start_expiring)
+            self._schedule_expiry(RETRY_EXPIRY)
         else:
             self._schedule_expiry()
 
