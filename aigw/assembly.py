@@ -135,8 +135,12 @@ class Assembly:
 
     def _forget(self, id: str) -> CompiledRoute | None:
         before = self._routes.pop(id, None)
-        if before is not None and before.resource.value.service_id:
-            self._routes_of_service.get(before.resource.value.service_id, set()).discard(id)
+        service_id = before.resource.value.service_id if before is not None else None
+        if service_id:
+            siblings = self._routes_of_service[service_id]
+            siblings.discard(id)
+            if not siblings:
+                del self._routes_of_service[service_id]
         return before
 
 

@@ -174,7 +174,7 @@ class Configuration:
                 self._mortal[(group, resource.key)] = resource.expires_at
 
     def _schedule_expiry(self, earliest: float = 0.0) -> None:
-        """Have one timer, at the moment when the next resource expires; ``earliest``: not in fewer seconds than that."""
+        """Have one timer, at the moment when the next resource expires, or in ``earliest`` seconds if that is later."""
         if self._expiry is not None and self._expiry.active():
             self._expiry.cancel()
         self._expiry = None
