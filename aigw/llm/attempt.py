@@ -63,10 +63,10 @@ class Try:
         response = await self._head()
         self.exchange.timeline.upstream_head = self.clock.seconds()
         self.record.status = response.code
-        if 300 <= response.code < 400:
+        if not (200 <= response.code < 300 or 400 <= response.code < 600):
             response.deliverBody(rejected := self._body(response, streams=False))
             rejected.abort()
-            raise UpstreamBadReply(f"the upstream answered with a redirect ({response.code}), which is not followed")
+            raise UpstreamBadReply(_why_not_relayed(response.code))
         streams = response.code == 200 and _media_type(response) == b"text/event-stream"
         body = self._body(response, streams)
         response.deliverBody(body)
@@ -217,6 +217,12 @@ class Try:
 
     def _first_token_came(self) -> None:
         self.exchange.timeline.first_token = self.clock.seconds()
+
+
+def _why_not_relayed(status: int) -> str:
+    if 300 <= status < 400:
+        return f"the upstream answered with a redirect ({status}), which is not followed"
+    return f"the upstream answered with a status that means nothing ({status})"
 
 
 def _never_enough(data: bytes) -> bool:
