@@ -75,7 +75,7 @@ class Client(HTTPClient):
         if headers is not None and not isinstance(headers, Headers):
             headers = _headers_of(headers)
         body: IBodyProducer | None = None
-        if isinstance(data, bytes):
+        if isinstance(data, bytes) and json is _ABSENT:
             body = BytesBody(data)
         elif data is not None or json is not _ABSENT:
             body, content_type = _encoded_body(data, json)

@@ -38,7 +38,7 @@ class HeaderBlock(Headers):
         :raises ValueError: if a name is no token, or a value could end its line.
         """
         # Headers.__init__ isn't called: its dict is built when somebody looks, which on the hot path is never.
-        sent = [(name, value) for name, value in fields if name.lower() not in _NEVER_SENT]
+        sent = _sendable(fields)
         self._fields = (*base._fields, *sent) if base is not None else tuple(sent)
         self._parsed: Headers | None = None
         for name, _ in sent:
@@ -51,10 +51,9 @@ class HeaderBlock(Headers):
         """The names only: values may be credentials."""
         return f"<HeaderBlock {b' '.join(name for name, _ in self._fields).decode('ascii')}>"
 
-    def __eq__(self, other: object) -> bool:
-        return self._looked_at() == (other._looked_at() if isinstance(other, HeaderBlock) else other)
-
-    __hash__ = None  # type: ignore[assignment]
+    def __cmp__(self, other: object) -> Any:
+        """As `Headers` compare; Twisted makes all comparisons out of this one."""
+        return self._looked_at().__cmp__(other._looked_at() if isinstance(other, HeaderBlock) else other)
 
     def plus(self, fields: Iterable[Field]) -> HeaderBlock:
         """These fields and more."""
@@ -111,13 +110,21 @@ def block_of(headers: Headers | None) -> tuple[bytes, bool]:
         return headers.block, headers.names_host
     if headers is None:
         return b"", False
-    dropped = _NEVER_SENT
-    if (connection := headers.getRawHeaders(b"connection")) is not None:
-        dropped = dropped | {token.strip().lower() for value in connection for token in value.split(b",")}
-    fields = [
-        (name, value) for name, values in headers.getAllRawHeaders() if name.lower() not in dropped for value in values
-    ]
+    fields = _sendable((name, value) for name, values in headers.getAllRawHeaders() for value in values)
     return _lines(fields), headers.hasHeader(b"host")
+
+
+def _sendable(fields: Iterable[Field]) -> list[Field]:
+    """The fields that concern the message, and not one connection only."""
+    sent: list[Field] = []
+    named: set[bytes] = set()
+    for field in fields:
+        name = field[0].lower()
+        if name not in _NEVER_SENT:
+            sent.append(field)
+        elif name == b"connection":
+            named.update(token.strip(b" \t") for token in field[1].lower().split(b","))
+    return [field for field in sent if field[0].lower() not in named] if named else sent
 
 
 def _lines(fields: Sequence[Field]) -> bytes:

@@ -95,7 +95,9 @@ class Pool:
 
     def _connected(self, result: Connection | Failure, connecting: Deferred[Connection], request: Request) -> None:
         self._connecting.discard(connecting)
-        if isinstance(result, Failure):
+        if self._closed:
+            request.fail(NotServing("the gateway is shutting down"))
+        elif isinstance(result, Failure):
             request.fail(translate(result, request.origin.label))
         else:
             result.send(request)
