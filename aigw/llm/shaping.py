@@ -14,11 +14,12 @@ from aigw.dialects.body import Body, deep_merge
 from aigw.llm.config import Model
 from aigw.providers.provider import Provider
 
-MAX_TOKENS_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-MAX_TOKENS_NAMES_OF = {
+LIMIT_NAMES: Mapping[str, frozenset[str]] = {
     "openai-chat": frozenset({"max_tokens", "max_completion_tokens"}),
-    "openai-responses": frozenset({"max_output_tokens"}),
+    "openai-responses": frozenset({"max_tokens", "max_output_tokens"}),
+    "openai-embeddings": frozenset(),
 }
+"""What the completion's maximum length is called, by dialect; in others ``max_tokens``, and embeddings have none."""
 
 
 @attrs.frozen(kw_only=True)
@@ -82,11 +83,12 @@ class Shape:
 def shape_of(model: Model, provider: Provider, dialect: str) -> Shape:
     """Compile what an instance changes in bodies of a dialect."""
     field = provider.max_tokens_field(dialect)
+    names = LIMIT_NAMES.get(dialect, frozenset({field}))
     return Shape(
         sets=model.options,
         limit_field=field,
-        limit_names=MAX_TOKENS_NAMES_OF.get(dialect, frozenset()) | {field},
-        limit=model.override.llm_options.max_tokens,
+        limit_names=names,
+        limit=model.override.llm_options.max_tokens if names else None,
         patch=model.override.request_body.get(dialect, {}),
         force=model.override.request_body_force_override,
         drops=provider.drops,
