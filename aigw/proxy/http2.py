@@ -1,7 +1,8 @@
 """HTTP/2 to clients, as Twisted has it, made as patient and as strict as the HTTP/1 side. Needs ``twisted[http2]``.
 
-What Twisted's own lacks: a producer is paused when the transport is full, not only when a window is; a frame for a
-stream that was answered early is no error; a request without an answer yet does not time the connection out; draining.
+What Twisted's own lacks: a producer is paused when the transport is full, not only when a window is; a stream without
+a window waits instead of being tried again in every turn of the reactor; a frame for a stream that was answered early
+is no error; a request without an answer yet does not time the connection out; draining.
 """
 
 # mypy: allow-untyped-calls
@@ -30,6 +31,9 @@ from aigw.proxy.wire import Wire
 if TYPE_CHECKING:
     from aigw.proxy.channel import Channel
     from aigw.proxy.face import Face
+
+FRAME_HEADER = 9
+"""Bytes (RFC 9113 section 4.1)."""
 
 FLUSH_INTERVAL = 0.05
 """Seconds between two looks whether a broken reply's last bytes have gone out."""
@@ -134,6 +138,30 @@ class Http2Wire:
         self._stream.unregisterProducer()
 
 
+class FrameLengths:
+    """Watches frame headers go by: h2 looks at a frame's length only when it has gathered all of it, up to 16 MiB."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._skip = len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        self._header = b""
+
+    def find_oversized(self, data: bytes) -> bool:
+        """Is there the header of a frame that is too long ?"""
+        position = 0
+        while position < len(data):
+            skipped = min(self._skip, len(data) - position)
+            self._skip -= skipped
+            start = position + skipped
+            position = start + FRAME_HEADER - len(self._header)
+            self._header += data[start:position]
+            if len(self._header) == FRAME_HEADER:
+                self._skip, self._header = int.from_bytes(self._header[:3], "big"), b""
+                if self._skip > self._longest:
+                    return True
+        return False
+
+
 class Http2Channel(H2Connection):
     """One connection with many streams; its `Channel` hands it everything."""
 
@@ -148,6 +176,8 @@ class Http2Channel(H2Connection):
     _closing_since: float | None = None
     _draining = False
     _lost = False
+    _starved: set[int]
+    _frames: FrameLengths
 
     @classmethod
     def taking_over(cls, channel: Channel) -> Http2Channel:
@@ -155,6 +185,8 @@ class Http2Channel(H2Connection):
         face, transport = channel.site.face, channel.transport
         self = cls(face.clock)
         self.face = face
+        self._starved = set()
+        self._frames = FrameLengths(self.conn.max_inbound_frame_size)
         self.site = self.factory = channel.site
         self.requestFactory = Http2Request
         self.timeOut = None
@@ -167,11 +199,18 @@ class Http2Channel(H2Connection):
 
     def dataReceived(self, data: bytes) -> None:
         """Some frames. What they can do to the libraries below must not get past this connection."""
+        if self.transport.disconnecting:
+            return
+        if self._frames.find_oversized(data):
+            self._say_goodbye(ErrorCodes.FRAME_SIZE_ERROR)
+            return
         try:
             super().dataReceived(data)
         except Exception:  # noqa: BLE001  # the edge: below is what a client can reach of h2 and priority
             self.log.failure("HTTP/2 from {peer} failed", peer=self.getPeer())
             self.transport.abortConnection()
+        else:
+            self._feed_starved()
 
     def connectionLost(self, reason: Failure = connectionDone, _cancelTimeouts: bool = True) -> None:
         """All streams are gone."""
@@ -232,6 +271,26 @@ class Http2Channel(H2Connection):
         if self._consumerBlocked is not None:
             self.streams[streamID].flowControlBlocked()
 
+    def remainingOutboundWindow(self, streamID: int) -> int:
+        """What a stream may still send. It is asked for after every frame: the moment to see that nothing is left."""
+        queue = self._outboundStreamQueues[streamID]
+        if queue and isinstance(queue[0], bytes) and self.conn.local_flow_control_window(streamID) <= 0:
+            self.priority.block(streamID)
+            self._starved.add(streamID)
+        return int(super().remainingOutboundWindow(streamID))
+
+    def _feed_starved(self) -> None:
+        """Let streams go on that have a window again, by whichever frame."""
+        for id in tuple(self._starved):
+            if id not in self.streams:
+                self._starved.discard(id)
+            elif self.conn.local_flow_control_window(id) > 0:
+                self._starved.discard(id)
+                self.priority.unblock(id)
+                waiting, self._sendingDeferred = self._sendingDeferred, None
+                if waiting is not None:
+                    waiting.callback(None)
+
     def _handleWindowUpdate(self, event: WindowUpdated) -> None:
         super()._handleWindowUpdate(event)
         if self._consumerBlocked is not None:
@@ -272,7 +331,8 @@ class Http2Channel(H2Connection):
         for stream in tuple(self.streams.values()):
             stream.flowControlBlocked()
 
-    def _say_goodbye(self) -> None:
-        self.conn.close_connection()
+    def _say_goodbye(self, code: ErrorCodes = ErrorCodes.NO_ERROR) -> None:
+        self.conn.close_connection(code)
         self.transport.write(self.conn.data_to_send())
+        self.transport.unregisterProducer()  # TLS does not close while there is one
         self.transport.loseConnection()

@@ -17,6 +17,7 @@ HTTP2 = {
         "_requestDone",
         "_requestEnded",
         "_requestReceived",
+        "_sendingDeferred",
         "_tryToWriteControlData",
     ),
     "twisted.web._http2.H2Stream": ("_request",),

@@ -1,5 +1,7 @@
-"""A proxy face in memory: the real site and channel on a transport that buffers, fills up, closes and aborts like TCP."""
+"""A proxy face in memory: the real site and channel on a transport that fills up, closes and aborts like TCP."""
 
+# mypy: allow-untyped-calls
+# (twisted.internet.testing has no annotations)
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
@@ -72,6 +74,12 @@ class Transport(StringTransport):
 
     def loseWriteConnection(self) -> None:
         self.half_closed = True
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """For real transports only."""
+
+    def writeConnectionLost(self, reason: Failure) -> None:
+        """For real transports only."""
 
     def abortConnection(self) -> None:
         self.aborted = self.disconnecting = True
@@ -166,7 +174,7 @@ class Client:
 
     @property
     def got(self) -> bytes:
-        return self.transport.value()
+        return bytes(self.transport.value())
 
     @property
     def replies(self) -> list[Got]:
@@ -309,19 +317,19 @@ def gateway() -> Gateway:
     return Gateway()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_gateway() -> type[Gateway]:
     """``make_gateway(limit=...)``."""
     return Gateway
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_source() -> type[FakeSource]:
     """``make_source(*chunks_delivered_at_once)``."""
     return FakeSource
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def read() -> Callable[..., list[Got]]:
     """All replies in some bytes."""
     return read_replies

@@ -1,0 +1,246 @@
+"""The strict reading of heads: what is refused, with what status, and that it is refused as early as can be."""
+
+# mypy: allow-untyped-calls
+# (the stock parser has no annotations)
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.testing import StringTransport
+from twisted.web.http import HTTPChannel, Request
+
+from aigw.errors import GatewayError
+from aigw.proxy.head import check_http2, head_size, read_field, read_head
+from aigw.proxy.limits import Limits
+
+LIMITS = Limits()
+H = b"Host: a\r\n"
+
+
+@pytest.mark.parametrize(
+    ("block", "method", "target", "length", "persistent"),
+    [
+        (b"GET / HTTP/1.1\r\n" + H, b"GET", b"/", 0, True),
+        (b"GET /a?b=%20c HTTP/1.1\r\n" + H, b"GET", b"/a?b=%20c", 0, True),
+        (b"GET / HTTP/1.1\r\nHost:\r\n", b"GET", b"/", 0, True),
+        (b"GET / HTTP/1.1\r\nHost: [::1]:9080\r\n", b"GET", b"/", 0, True),
+        (b"GET / HTTP/1.0\r\n", b"GET", b"/", 0, False),
+        (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n", b"GET", b"/", 0, False),
+        (b"OPTIONS * HTTP/1.1\r\n" + H, b"OPTIONS", b"*", 0, True),
+        (b"CONNECT a:1 HTTP/1.1\r\n" + H, b"CONNECT", b"a:1", 0, True),
+        (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n" + H, b"POST", b"/", 5, True),
+        (b"POST / HTTP/1.1\r\nContent-Length:5 \t\r\n" + H, b"POST", b"/", 5, True),
+        (b"POST / HTTP/1.0\r\nContent-Length: 5\r\n", b"POST", b"/", 5, False),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n" + H, b"POST", b"/", None, True),
+        (b"GET / HTTP/1.1\r\nConnection: close\r\n" + H, b"GET", b"/", 0, False),
+        (b"GET / HTTP/1.1\r\nConnection: keep-alive\r\nConnection: a,\tClose ,b\r\n" + H, b"GET", b"/", 0, False),
+        (b"GET / HTTP/1.1\r\nX: caf\xc3\xa9\tb\r\nY:\r\n" + H, b"GET", b"/", 0, True),
+    ],
+)
+def test_what_is_accepted(block: bytes, method: bytes, target: bytes, length: int | None, persistent: bool) -> None:
+    head = read_head(block + b"\r\n", LIMITS)
+    assert (head.method, head.target, head.length, head.persistent) == (method, target, length, persistent)
+
+
+@pytest.mark.parametrize(
+    ("block", "status"),
+    [
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n" + H, 400, id="same length twice"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n" + H, 400, id="two lengths"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 5, 5\r\n" + H, 400, id="a list of lengths"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: +5\r\n" + H, 400, id="a signed length"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 0x5\r\n" + H, 400, id="a hexadecimal length"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 5_0\r\n" + H, 400, id="a Python length"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: \xb2\r\n" + H, 400, id="a superscript length"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length:\r\n" + H, 400, id="no length at all"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 19 + b"\r\n" + H, 400, id="an absurd length"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n" + H, 400, id="length and chunked"
+        ),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n" + H, 400, id="chunked and length"
+        ),
+        pytest.param(b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n" + H, 400, id="gzip, chunked"),
+        pytest.param(b"POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\n" + H, 400, id="identity"),
+        pytest.param(b"POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n" + H, 400, id="xchunked"),
+        pytest.param(b"POST / HTTP/1.1\r\nTransfer-Encoding: \x0bchunked\r\n" + H, 400, id="vertical tab"),
+        pytest.param(b"POST / HTTP/1.1\r\nTransfer-Encoding:\r\n" + H, 400, id="no coding"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n" + H, 400, id="twice"
+        ),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n" + H, 400, id="two"
+        ),
+        pytest.param(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n", 400, id="chunked in 1.0"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\n b\r\n", 400, id="folding"),
+        pytest.param(b"GET / HTTP/1.1\r\n X: b\r\n" + H, 400, id="folded into the request line"),
+        pytest.param(b"GET / HTTP/1.1\r\nX : b\r\n" + H, 400, id="space before colon"),
+        pytest.param(b"GET / HTTP/1.1\r\nTransfer-Encoding : chunked\r\n" + H, 400, id="space before this colon"),
+        pytest.param(b"GET / HTTP/1.1\r\nX\xe9: b\r\n" + H, 400, id="bad name"),
+        pytest.param(b"GET / HTTP/1.1\r\n: b\r\n" + H, 400, id="no name"),
+        pytest.param(b"GET / HTTP/1.1\r\nX\r\n" + H, 400, id="no colon"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: a\0b\r\n" + H, 400, id="NUL"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: a\x7fb\r\n" + H, 400, id="DEL"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: a\rb\r\n" + H, 400, id="bare CR"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: a\r\r\n" + H, 400, id="CR CR LF"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: a\nContent-Length: 5\r\n" + H, 400, id="bare LF"),
+        pytest.param(b"GET / HTTP/1.1\n" + H, 400, id="bare LF after the request line"),
+        pytest.param(b"GET / HTTP/1.1\r\n", 400, id="no Host"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n", 400, id="two Hosts"),
+        pytest.param(b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n", 400, id="two Hosts in 1.0"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a/b\r\n", 400, id="a path in Host"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: u@a\r\n", 400, id="a user in Host"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a, b\r\n", 400, id="a list in Host"),
+        pytest.param(b"GET http://a/ HTTP/1.1\r\n" + H, 400, id="absolute target"),
+        pytest.param(b"GET a HTTP/1.1\r\n" + H, 400, id="relative target"),
+        pytest.param(b"GET * HTTP/1.1\r\n" + H, 400, id="GET *"),
+        pytest.param(b"GET  HTTP/1.1\r\n" + H, 400, id="no target"),
+        pytest.param(b"GET /  HTTP/1.1\r\n" + H, 400, id="two spaces"),
+        pytest.param(b"GET\t/ HTTP/1.1\r\n" + H, 400, id="a tab"),
+        pytest.param(b" GET / HTTP/1.1\r\n" + H, 400, id="leading space"),
+        pytest.param(b"GET / HTTP/1.1 \r\n" + H, 400, id="trailing space"),
+        pytest.param(b"GET /\x80 HTTP/1.1\r\n" + H, 400, id="non-ASCII target"),
+        pytest.param(b"G(T / HTTP/1.1\r\n" + H, 400, id="bad method"),
+        pytest.param(b"M" * 33 + b" / HTTP/1.1\r\n" + H, 400, id="endless method"),
+        pytest.param(b"GET /\r\n" + H, 400, id="HTTP/0.9"),
+        pytest.param(b"GET / HTTP/1.10\r\n" + H, 400, id="odd version"),
+        pytest.param(b"GET / http/1.1\r\n" + H, 400, id="lower-case version"),
+        pytest.param(b"GET / HTTP/1.2\r\n" + H, 505, id="HTTP/1.2"),
+        pytest.param(b"PRI * HTTP/2.0\r\n", 505, id="HTTP/2 without being asked"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 1\r\nExpect: 200-ok\r\n" + H, 417, id="expectation"),
+        pytest.param(b"GET /" + b"a" * 8192 + b" HTTP/1.1\r\n" + H, 414, id="long request line"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 65536 + b"\r\n" + H, 431, id="long field"),
+        pytest.param(b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 200 + H, 431, id="many fields"),
+    ],
+)
+def test_what_is_refused(block: bytes, status: int) -> None:
+    with pytest.raises(GatewayError) as caught:
+        read_head(block + b"\r\n", LIMITS)
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("version", "fields", "expects"),
+    [
+        (b"1.1", b"Content-Length: 1\r\nExpect: 100-Continue\r\n", True),
+        (b"1.1", b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n", True),
+        (b"1.1", b"Expect: 100-continue\r\n", False),
+        (b"1.0", b"Content-Length: 1\r\nExpect: 100-continue\r\n", False),
+        (b"1.0", b"Content-Length: 1\r\nExpect: anything\r\n", False),
+        (b"1.1", b"Content-Length: 1\r\n", False),
+    ],
+)
+def test_expectations(version: bytes, fields: bytes, expects: bool) -> None:
+    head = read_head(b"POST / HTTP/%b\r\n%b%b\r\n" % (version, fields, H), LIMITS)
+    assert head.expects_continue is expects
+
+
+def test_fields_are_lower_case_and_stripped() -> None:
+    assert read_head(b"GET / HTTP/1.1\r\nHOST: a \r\nX-y:\t b c\t\r\n\r\n", LIMITS).fields == [
+        (b"host", b"a"),
+        (b"x-y", b"b c"),
+    ]
+
+
+def test_a_field_of_spaces_costs_no_more_than_one_of_letters() -> None:
+    assert read_field(b"X: " + b" " * 60_000 + b"b" + b" " * 60_000) == (b"x", b"b")
+
+
+def test_the_end_of_a_head_is_found_wherever_it_is_cut() -> None:
+    block = b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n\r\n"
+    for first in range(1, len(block)):
+        for second in range(first, len(block)):
+            assert head_size(block[:first], 0, LIMITS) == 0
+            assert head_size(block[:second], first, LIMITS) == 0
+            assert head_size(block + b"GET", second, LIMITS) == len(block)
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01", 400),
+        (b"\r\n", 400),
+        (b"GET / HTTP/1.1\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\n\n", 400),
+        (b"G" * 8193, 414),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 65536, 431),
+    ],
+)
+def test_a_hopeless_head_is_refused_before_its_end(data: bytes, status: int) -> None:
+    with pytest.raises(GatewayError) as caught:
+        head_size(data, 0, LIMITS)
+    assert caught.value.status == status
+
+
+def test_a_bare_line_feed_is_found_wherever_the_head_is_cut() -> None:
+    data = b"GET / HTTP/1.1\r\nHost: a\n\nX"
+    for cut in range(1, data.index(b"a\n") + 2):
+        head_size(data[: min(cut, data.index(b"\n\n"))], 0, LIMITS)
+        with pytest.raises(GatewayError):
+            head_size(data, min(cut, data.index(b"\n\n")), LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "fields", "status"),
+    [
+        (b"GET", b"/", {b"host": [b"a"]}, None),
+        (b"GET", b"/", {b"host": [b"a", b"a"]}, None),
+        (b"GET", b"/", {b"host": [b"a", b"b"]}, 400),
+        (b"GET", b"/", {}, 400),
+        (b"GET", b"", {b"host": [b"a"]}, 400),
+        (b"GET", b"/ b", {b"host": [b"a"]}, 400),
+        (b"", b"/", {b"host": [b"a"]}, 400),
+        (b"GET", b"http://a/", {b"host": [b"a"]}, 400),
+        (b"GET", b"/", {b"host": [b"a"], b"x": [b"a\r\nb"]}, 400),
+        (b"GET", b"/" * 8193, {b"host": [b"a"]}, 414),
+        (b"GET", b"/", {b"host": [b"a"], b"x": [b"a"] * 200}, 431),
+    ],
+)
+def test_http2_heads(method: bytes, target: bytes, fields: dict[bytes, list[bytes]], status: int | None) -> None:
+    if status is None:
+        check_http2(method, target, fields, LIMITS)
+        return
+    with pytest.raises(GatewayError) as caught:
+        check_http2(method, target, fields, LIMITS)
+    assert caught.value.status == status
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        *(b"GET", b"POST", b" ", b"/", b"*", b"/a?b", b"http://a/", b" HTTP/1.1", b" HTTP/1.0", b" HTTP/2.0"),
+        *(b"\r\n", b"\n", b"\r", b"\0", b"\t", b":", b": ", b",", b"\xff", b"x", b"0", b"1", b"5"),
+        *(b"Host: a\r\n", b"Content-Length: 1\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"),
+        *(b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\n"),
+    ]
+)
+
+
+class Reading(Request):
+    """What the stock parser makes of a head."""
+
+    def gotLength(self, length: int | None) -> None:
+        self.length = length
+        super().gotLength(length)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(FRAGMENTS, min_size=1, max_size=12).map(b"".join))
+def test_the_stock_parser_takes_every_head_that_we_let_pass_for_the_same(data: bytes) -> None:
+    block = data.partition(b"\r\n\r\n")[0].removesuffix(b"\r\n") + b"\r\n\r\n"
+    try:
+        head = read_head(block, LIMITS)
+    except GatewayError:
+        return
+    channel, transport = HTTPChannel(), StringTransport()
+    channel.requestFactory = Reading
+    channel.timeOut = None
+    channel.makeConnection(transport)
+    channel.dataReceived(block)
+    (request,) = channel.requests
+    assert request.length == head.length
+    assert bool(channel.persistent) is head.persistent
+    told = {name.lower(): values for name, values in request.requestHeaders.getAllRawHeaders()}
+    assert sorted((n, v) for n, vs in told.items() for v in vs) == sorted(head.fields)
+    if head.length == 0:
+        assert (request.method, request.uri, request.clientproto) == (head.method, head.target, head.version)
