@@ -209,11 +209,12 @@ class Try:
             if late is not None and late.active():
                 late.cancel()
 
-        def came() -> None:
+        def began(verdict: Verdict) -> None:
             done()
-            self._first_token_came()
+            if verdict is Verdict.REAL:
+                self._first_token_came()
 
-        reply.through(FirstToken(self.call.dialect.holder(), came)).afterwards(done)
+        reply.through(FirstToken(self.call.dialect.holder(), began)).afterwards(done)
 
     def _first_token_came(self) -> None:
         self.exchange.timeline.first_token = self.clock.seconds()

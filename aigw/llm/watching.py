@@ -11,17 +11,19 @@ TAIL = 16 * 1024
 
 
 class FirstToken:
-    """Tells once when the first real event of a stream has come by."""
+    """Tells once how a stream began: `Verdict.REAL`, or `Verdict.FAILED`."""
 
-    def __init__(self, holder: Holder, came: Callable[[], None]) -> None:
+    def __init__(self, holder: Holder, began: Callable[[Verdict], None]) -> None:
         self._holder: Holder | None = holder
-        self._came = came
+        self._began = began
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Watch until it has come, then cost nothing."""
-        if self._holder is not None and self._holder.feed(data) is not Verdict.WAIT:
-            self._holder = None
-            self._came()
+        """Watch until that is known, then cost nothing."""
+        if self._holder is not None:
+            verdict = self._holder.feed(data)
+            if verdict is not Verdict.WAIT:
+                self._holder = None
+                self._began(verdict)
         return [data]
 
     def close(self) -> list[bytes]:
