@@ -175,8 +175,8 @@ class Connection(protocol.Protocol):
             self._upload.stop()  # it was refused: an answer this early doesn't want the rest of the body
         self._check_end(parser, response)
         request.answer(response)
-        if self._response is response and not response.wants_more:
-            self.pause()
+        if self._parser is parser and not response.wants_more:
+            self.pause()  # the rest is still to come, and nobody is there to take it
 
     def _check_end(self, parser: ReplyParser, response: Response) -> None:
         if parser.complete:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from OpenSSL.SSL import Error as TLSError
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -150,6 +152,27 @@ def test_the_bytes_of_a_request_are_let_go_once_it_is_answered(exchange: Exchang
     exchange.line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
     request = exchange.head.value.request
     assert (request.head, request.body) == (b"", None)
+
+
+def test_a_request_leaves_nothing_for_the_garbage_collector(agent: Agent, network: Network) -> None:
+    def exchange(line: Line | None) -> Line:
+        head, reader = Fired(agent.request(b"POST", URL, None, BytesBody(b"{}"))), Reader()
+        line = line or network.accept()
+        line.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        head.value.deliverBody(reader)
+        line.say(b"2\r\nhi\r\n0\r\n\r\n")
+        assert reader.body == b"hi"
+        return line
+
+    line = exchange(None)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            exchange(line)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"])

@@ -331,7 +331,7 @@ def test_abort_as_soon_as_the_head_is_in(agent: Agent, network: Network, clock: 
     agent.request(b"GET", b"http://h/").addCallback(lambda response: response.abortConnection())
     line = network.accept()
     line.say(CHUNKED + b"2\r\nhi\r\n")
-    assert line.aborted
+    assert (line.aborted, line.reading) == (True, True)
     clock.advance(0)
 
 
