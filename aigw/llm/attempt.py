@@ -122,26 +122,23 @@ class Try:
             return Reply(status=response.code, headers=self._headers(response), source=body)
         if collects or response.code >= 400:
             await body.watch(_never_enough, COLLECTED)
-        timeline = self.exchange.timeline
-        timeline.first_token = self.clock.seconds()
-        headers = self._headers(response)
-        usage = self.exchange.usage
+        self._first_token_came()
+        if response.code >= 400:
+            return self._error(response, body)
+        headers, usage = self._headers(response), self.exchange.usage
         if body.complete:
-            raw = body.held()
-            if response.code < 400:
-                self.call.dialect.body_usage(raw, usage)
-            else:
-                raw = self._without_secrets(raw)
+            self.call.dialect.body_usage(raw := body.held(), usage)
             return Reply(status=response.code, headers=headers, body=raw)
         length = None if response.length is UNKNOWN_LENGTH or _encoding(response) in DECODED else response.length
         reply = Reply(status=response.code, headers=headers, source=body, length=length)
-        return reply.through(UsageInTail(self.call.dialect, usage)) if response.code < 400 else reply
+        return reply.through(UsageInTail(self.call.dialect, usage))
 
-    def _without_secrets(self, raw: bytes) -> bytes:
+    def _error(self, response: IResponse, body: UpstreamBody) -> Reply:
         """An error that quotes the credentials it refused must not show them to the client."""
-        for secret in self.target.secrets:
-            raw = raw.replace(secret, b"****")
-        return raw
+        headers, scrubber = self._headers(response), self.target.scrubber
+        if body.complete:
+            return Reply(status=response.code, headers=headers, body=scrubber.whole(body.held()))
+        return Reply(status=response.code, headers=headers, source=body).through(scrubber.stream())
 
     def _headers(self, response: IResponse) -> HeaderList:
         return relayed_headers(response.headers, decoded=_encoding(response) in DECODED)
@@ -160,7 +157,8 @@ class Try:
             self._first_token_came()
         else:
             self._await_first_token(reply, body)
-        return reply.through(dialect.watch(self.exchange.usage, hide_usage=not self._prepared.client_asked_usage))
+        watch = dialect.watch(self.exchange.usage, hide_usage=not self._prepared.client_asked_usage)
+        return reply.through(self.target.scrubber.errors_of(watch))
 
     async def _hold(self, body: UpstreamBody) -> bool:
         """Hold the stream until its first real event (True), or until it has been held long enough (False).
@@ -188,7 +186,8 @@ class Try:
             verdict = holder.close()
         if verdict is Verdict.FAILED:
             body.abort()
-            raise UpstreamBadReply(f"the upstream's stream did not begin: {holder.message}")
+            told = self.target.scrubber.text(holder.message)
+            raise UpstreamBadReply(f"the upstream's stream did not begin: {told}")
         return verdict is Verdict.REAL
 
     def _hold_time(self) -> float:

@@ -13,6 +13,7 @@ from aigw.errors import InstanceUnusable, UnsupportedDialect
 from aigw.exchange import HeaderList
 from aigw.llm.config import DEFAULT_KEEPALIVE_POOL, DEFAULT_KEEPALIVE_TIMEOUT, DEFAULT_TIMEOUT, Model, Transport
 from aigw.llm.endpoint import url_of
+from aigw.llm.scrubbing import Scrubber
 from aigw.llm.shaping import Shape, shape_of
 from aigw.model.references import Unresolved, resolve
 from aigw.providers import PROVIDERS
@@ -30,7 +31,7 @@ class Target:
     """One instance at work.
 
     ``headers``: its own, credentials included (hidden from repr). ``brings_own_key``: the client's credentials are
-    forwarded. ``secrets``: byte strings that must never reach a client. ``problem``: why it can't be called (an
+    forwarded. ``scrubber``: keeps its credentials from clients. ``problem``: why it can't be called (an
     environment variable is missing), or None.
     """
 
@@ -47,7 +48,7 @@ class Target:
     header_names: frozenset[bytes]
     query: Mapping[str, str] = attrs.field(repr=False)
     brings_own_key: bool
-    secrets: tuple[bytes, ...] = attrs.field(repr=False)
+    scrubber: Scrubber = attrs.field(repr=False)
     problem: str | None
     _shapes: dict[str, Shape] = attrs.field(factory=dict, repr=False, init=False)
     _urls: dict[str, bytes | None] = attrs.field(factory=dict, repr=False, init=False)
@@ -107,7 +108,7 @@ def target_of(name: str, weight: int, priority: int, model: Model, plugin: Trans
         header_names=frozenset(n.lower() for n, _ in headers),
         query=query,
         brings_own_key=not model.auth.header and not model.auth.query,
-        secrets=_secrets([v.decode("utf-8") for _, v in headers] + list(query.values())),
+        scrubber=Scrubber([*(value.decode() for _, value in headers), *query.values()]),
         problem=problem,
     )
 
@@ -142,9 +143,3 @@ def _credentials(model: Model, environ: Mapping[str, str]) -> tuple[HeaderList, 
         return headers, {n: resolve(v, environ) for n, v in model.auth.query.items()}, None
     except Unresolved as e:
         return [], {}, str(e)
-
-
-def _secrets(values: list[str]) -> tuple[bytes, ...]:
-    """Each value, and its part behind a scheme word; what is shorter than 8 would blank out innocent text."""
-    found = {part for value in values for part in (value, value.rpartition(" ")[2]) if len(part) >= 8}
-    return tuple(sorted((s.encode("utf-8") for s in found), key=len, reverse=True))

@@ -118,6 +118,10 @@ class Client:
             return self.error.status
         return None if self.reply is None else self.reply.status
 
+    def waits(self) -> bool:
+        """Is there neither a reply nor an error yet?"""
+        return self.reply is None and self.error is None
+
     @property
     def headers(self) -> dict[str, str]:
         """Those of the reply, by name in lower case."""
