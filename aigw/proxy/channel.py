@@ -8,7 +8,6 @@ gets exactly one request at a time. `Channel._hand_over` is where a fast path co
 # (the stock classes that are extended here have no annotations)
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IHalfCloseableDescriptor, IHandshakeListener, ISSLTransport
@@ -21,6 +20,7 @@ from zope.interface import implementer
 from aigw.errors import BadRequest, GatewayError, RequestTimeout
 from aigw.proxy.chunked import Dechunker
 from aigw.proxy.head import Head, head_size, read_head
+from aigw.proxy.phases import Phase
 from aigw.proxy.wire import http1_refusal
 
 if TYPE_CHECKING:
@@ -30,25 +30,13 @@ if TYPE_CHECKING:
     from aigw.proxy.site import ProxySite
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-FOREVER = float("inf")
-
-
-class Phase(enum.Enum):
-    """What a connection is waiting for."""
-
-    HANDSHAKE = "the end of the TLS handshake"
-    IDLE = "the first byte of a request"
-    HEAD = "the rest of a head"
-    BODY = "the rest of a body"
-    ANSWER = "the end of a reply"
-    CLOSING = "its end"
 
 
 @implementer(IHandshakeListener)
 class Channel(http.HTTPChannel):
     """``phase``: where it is. ``paused``: the client does not take what was written. ``secure``: there is TLS below.
 
-    Deadlines of `Phase.BODY` and `Phase.ANSWER` are the request's business.
+    Deadlines of `Phase.BODY` and `Phase.ANSWER` are the request's business (`Request.sweep`).
     """
 
     log = Logger()
@@ -73,7 +61,7 @@ class Channel(http.HTTPChannel):
         self._overrun = False
         self._refused = False
         self._head: Head | None = None
-        self._left = 0
+        self._body_left = 0
         self._dechunker: Dechunker | None = None
         self._http2: Http2Channel | None = None
         super().connectionMade()
@@ -122,7 +110,7 @@ class Channel(http.HTTPChannel):
         """
         transport = self.transport
         if self._refused and not self.secure and IHalfCloseableDescriptor.providedBy(transport):
-            transport.loseWriteConnection()  # type: ignore[attr-defined]  # its interface is a marker, see its docs
+            transport.loseWriteConnection()  # type: ignore[attr-defined]  # the interface forgot it
             return
         if not self._refused:
             self._enter(Phase.CLOSING)
@@ -133,16 +121,13 @@ class Channel(http.HTTPChannel):
         self._enter(Phase.CLOSING)
         self.transport.abortConnection()
 
+    def isSecure(self) -> bool:
+        """Is there TLS below? Asked for each request."""
+        return self.secure
+
     def _enter(self, phase: Phase) -> None:
-        limits = self._face.limits
-        patience = {
-            Phase.HANDSHAKE: limits.handshake_timeout,
-            Phase.IDLE: limits.idle_timeout,
-            Phase.HEAD: limits.head_timeout,
-            Phase.CLOSING: limits.send_timeout,
-        }
         self.phase = phase
-        self._deadline = self._face.clock.seconds() + patience.get(phase, FOREVER)
+        self._deadline = self._face.clock.seconds() + self.site.patience[phase]
 
     def _expire(self) -> None:
         if self.phase is Phase.HEAD:
@@ -220,8 +205,8 @@ class Channel(http.HTTPChannel):
     def _take_body(self) -> bool:
         if self._dechunker is not None:
             return self._take_chunks(self._dechunker)
-        piece, self._input = self._input[: self._left], self._input[self._left :]
-        self._left -= len(piece)
+        piece, self._input = self._input[: self._body_left], self._input[self._body_left :]
+        self._body_left -= len(piece)
         super().dataReceived(piece)
         return True
 
@@ -273,7 +258,7 @@ class Channel(http.HTTPChannel):
         self._enter(Phase.BODY)
         self.persistent = head.persistent
         self._dechunker = Dechunker() if head.length is None else None
-        self._left = head.length or 0
+        self._body_left = head.length or 0
         try:
             request.head_received(head.method, head.target, head.version, head.length)
             if head.expects_continue and request.refusal is not None:

@@ -50,6 +50,7 @@ class Request(http.Request):
         :raises GatewayError: if the rest of it need not even be read.
         """
         self.method, self.uri, self.clientproto = method, target, version
+        self._scheme = "https" if self.isSecure() else "http"
         self._face.in_flight += 1
         self._began = self._progressed = self._face.clock.seconds()
         self.check()
@@ -98,8 +99,8 @@ class Request(http.Request):
         """`head_received` is told, with everything else."""
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Some of the body."""
-        if self._body is None or self._answer is not None:
+        """Some of the body. An empty piece is no progress."""
+        if self._body is None or self._answer is not None or not data:
             return
         self._progressed = self._face.clock.seconds()
         try:
@@ -132,7 +133,7 @@ class Request(http.Request):
         if self.method in (b"CONNECT", b"TRACE"):
             self.refusal = MethodNotAllowed("this method is not allowed here", headers=((b"Allow", METHODS),))
         elif self.uri != b"*":
-            facts = self.method, self.uri, self.requestHeaders, self._remote_addr(), self._scheme()
+            facts = self.method, self.uri, self.requestHeaders, self._remote_addr(), self._scheme
             found = self._face.attempt("-", self._face.lookup.find, *facts)
             if isinstance(found, Matched):
                 self._matched = found
@@ -165,7 +166,7 @@ class Request(http.Request):
             body=body,
             host=matched.host if matched is not None else _host(self.requestHeaders.getRawHeaders(b"host", [b""])[0]),
             remote_addr=self._remote_addr(),
-            scheme=self._scheme(),
+            scheme=self._scheme,
             route=matched.resource if matched is not None else None,
             params=matched.params if matched is not None else {},
             timeline=Timeline(started=self._face.clock.seconds()),
@@ -181,9 +182,6 @@ class Request(http.Request):
     def _remote_addr(self) -> str:
         """The client's address; a Unix socket's peer has none."""
         return getattr(self.client, "host", "")
-
-    def _scheme(self) -> str:
-        return "https" if self.channel is not None and self.isSecure() else "http"
 
 
 async def _tell_methods(exchange: Exchange) -> Reply:

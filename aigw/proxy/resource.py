@@ -87,10 +87,10 @@ class Answer:
     def _broken(self, failure: Failure) -> None:
         """The relay itself failed: nothing can be said to the client any more."""
         self.log.failure("request {id}: its relay failed", failure, id=self._exchange.id)
-        self._wire.abort()
+        self._over(Outcome.UPSTREAM_BROKE, internal_error())
         if self._relay is not None:
             self._relay.client_left()
-        self._over(Outcome.CLIENT_LEFT, internal_error())
+        self._wire.abort()
 
     def _dispose(self, reply: Reply) -> None:
         """Nobody is there to have it."""

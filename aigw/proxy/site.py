@@ -16,6 +16,7 @@ from aigw.ports import Clock
 from aigw.proxy.channel import Channel
 from aigw.proxy.face import Face, Observer
 from aigw.proxy.limits import Limits
+from aigw.proxy.phases import patience
 from aigw.proxy.request import Request
 from aigw.proxy.turnaway import Turnaway
 
@@ -48,6 +49,7 @@ class ProxySite(server.Site):
     def __init__(self, face: Face) -> None:
         super().__init__(None, reactor=face.clock, timeout=None)
         self.face = face
+        self.patience = patience(face.limits)
         self.connections: set[Channel] = set()
         self._sweeping: IDelayedCall | None = None
         self._giving_up: IDelayedCall | None = None

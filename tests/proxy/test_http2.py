@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 
 from aigw.errors import UpstreamReset
 from aigw.exchange import Exchange, Outcome, Reply
-from aigw.proxy.http2 import FrameLengths
+from aigw.proxy.frames import FrameLengths
 
 
 @attrs.define
