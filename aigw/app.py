@@ -59,11 +59,12 @@ def build(settings: Settings, data: Path, reactor: Any, ready: Callable[[], bool
 
     key = admin_key(data, settings.admin_key_file, settings.environ)
     viewer = viewer_key(data, settings.viewer_key_file, settings.environ, key)
-    sealer = Sealer(data_key(data, settings.environ))
+    path = data / "aigw.sqlite"
+    sealer = Sealer(data_key(data, settings.environ, path))
     log = access_log(settings.access_log, reactor)
 
     registry = Registry()
-    store: Store = MemoryStore() if settings.demo else SqliteStore(data / "aigw.sqlite", reactor.callFromThread)
+    store: Store = MemoryStore() if settings.demo else SqliteStore(path, reactor.callFromThread)
     configuration = Configuration(store=store, sealer=sealer, registry=registry, plugins=CONFIGS, clock=reactor)
     configuration.load()
 

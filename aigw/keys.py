@@ -80,17 +80,21 @@ def viewer_key(data: Path, key_file: Path | None, environ: Mapping[str, str], ad
     return found
 
 
-def data_key(data: Path, environ: Mapping[str, str]) -> bytes:
+def data_key(data: Path, environ: Mapping[str, str], store: Path | None = None) -> bytes:
     """The 32 bytes that seal the store (`aigw.stores.sealing`): of AIGW_DATA_KEY, else of ``DATA/data.key``, else made.
 
-    As text: base64, or 64 hex digits.
+    As text: base64, or 64 hex digits. ``store``: its file; if that exists, no key is made, since none would open it.
 
-    :raises UnusableKey: if there is one that is no such key.
+    :raises UnusableKey: if there is one that is no such key, or it is lost.
     """
     if "AIGW_DATA_KEY" in environ:
         return _decoded("AIGW_DATA_KEY", os.fsencode(environ["AIGW_DATA_KEY"]).strip())
     kept = data / "data.key"
     if not os.path.lexists(kept):
+        if store is not None and os.path.lexists(store):
+            raise UnusableKey(
+                f"{kept}: missing, and only this key opens {store.name}: restore it, or set AIGW_DATA_KEY"
+            )
         _generate(kept, base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode())
     text, warning = _read(kept)
     if warning is not None:

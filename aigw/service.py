@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from OpenSSL import SSL, crypto
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
@@ -25,6 +26,10 @@ from aigw.settings import Settings
 
 FACES = ("control", "admin", "proxy")
 """In the order in which they begin to listen."""
+
+
+BAD_ENDPOINT = (ValueError, TypeError, LookupError, OSError, SSL.Error, crypto.Error)
+"""What the parsers of endpoint strings raise, Twisted's and other people's, and those of the key files in them."""
 
 
 class StartupFailed(Exception):
@@ -85,7 +90,10 @@ class Gateway(Service):
     def _listen(self, face: str, endpoint: str, site: Any) -> IListeningPort:
         """Listen on one endpoint; those of Twisted that serve HTTP do it at once."""
         outcome: list[Any] = []
-        listening = serverFromString(self._reactor, endpoint).listen(site)
+        try:
+            listening = serverFromString(self._reactor, endpoint).listen(site)
+        except BAD_ENDPOINT as e:
+            raise ValueError(f"--{face}: {endpoint}: no endpoint to listen on: {e}") from e
         listening.addBoth(outcome.append)
         if not outcome:
             listening.cancel()

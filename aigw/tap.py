@@ -15,6 +15,17 @@ from aigw.settings import Settings
 DEFAULT_ADMIN = "tcp:7080:interface=127.0.0.1"
 DEFAULT_PROXY = "tcp:9080"
 DEFAULT_CONTROL = "tcp:9091:interface=127.0.0.1"
+LONGEST_DRAIN = 86_400
+
+
+def _drain(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_DRAIN:
+        raise ValueError(f'--drain: expected 0 to {LONGEST_DRAIN} seconds, got "{text}"')
+    return seconds
 
 
 class Options(usage.Options):
@@ -49,7 +60,7 @@ class Options(usage.Options):
             None,
             "File for the access log, - for standard output, off for none [default: DATA/access.log].",
         ],
-        ["drain", None, 600.0, "Seconds that requests in flight get to finish after SIGTERM.", float],
+        ["drain", None, 600.0, "Seconds that requests in flight get to finish after SIGTERM.", _drain],
     ]
     compData = usage.Completions(
         optActions={"priority-order": usage.CompleteList(["lowest_first", "highest_first"])},
@@ -83,8 +94,6 @@ class Options(usage.Options):
             raise usage.UsageError(
                 f'--priority-order: expected lowest_first or highest_first, got "{self["priority-order"]}"'
             )
-        if not 0 <= self["drain"] <= 86_400:
-            raise usage.UsageError(f"--drain: expected 0 to 86400 seconds, got {self['drain']}")
         if self["access-log"] is None:
             self["access-log"] = "-" if self["demo"] else os.path.join(self["data"], "access.log")
         self.settings = self._settings()

@@ -278,6 +278,16 @@ def test_a_data_key_is_made_once_and_kept_from_others(tmp_path: Path) -> None:
     assert data_key(data, {"AIGW_DATA_KEY": RAW.hex()}) == RAW
 
 
+def test_no_data_key_is_made_for_a_store_that_is_there(tmp_path: Path) -> None:
+    store = tmp_path / "aigw.sqlite"
+    assert data_key(tmp_path / "new", {}, tmp_path / "new" / "aigw.sqlite")
+    store.touch()
+    with pytest.raises(UnusableKey, match=r"data\.key: missing, and only this key opens aigw\.sqlite"):
+        data_key(tmp_path, {}, store)
+    assert not (tmp_path / "data.key").exists()
+    assert data_key(tmp_path, {"AIGW_DATA_KEY": RAW.hex()}, store) == RAW
+
+
 def test_a_data_key_file_that_others_can_use_is_logged(tmp_path: Path) -> None:
     kept = key_file(tmp_path / "data.key", RAW.hex(), mode=0o644)
     with capturedLogs() as events:
