@@ -181,7 +181,8 @@ async def _stream(talk: Talk, events: Iterable[bytes], pace: float, headers: Map
 
 
 def _last_words(body: Any) -> str:
-    content = body["messages"][-1].get("content")
+    messages = body.get("messages") or [{}]
+    content = messages[-1].get("content")
     if isinstance(content, list):
         return " ".join(str(part.get("text", "")) for part in content)
     return str(content or "")

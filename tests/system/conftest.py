@@ -1,0 +1,113 @@
+"""A real gateway in a process of its own, real sockets, models that misbehave in a thread of this process."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aigw.testing import chat
+from aigw.testing.process import GatewayProcess
+from aigw.testing.thread import ReactorThread, ServedUpstream
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL_KEY = "sk-key-of-the-models-in-system-tests"
+"""In every route of these tests; must turn up in no log, no metric and no file."""
+
+ids = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def environ() -> Mapping[str, str]:
+    """What makes ``twistd`` run the tree that is tested."""
+    return {"PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture(scope="session")
+def reactor_thread() -> Iterator[ReactorThread]:
+    with ReactorThread() as thread:
+        yield thread
+
+
+@pytest.fixture
+def upstreams(reactor_thread: ReactorThread) -> Iterator[Callable[[], ServedUpstream]]:
+    """Makes good models, which may be told to misbehave."""
+    with ExitStack() as stack:
+
+        def serve() -> ServedUpstream:
+            upstream = ServedUpstream(reactor_thread, chat(), MODEL_KEY)
+            stack.callback(upstream.stop)
+            return upstream
+
+        yield serve
+
+
+@pytest.fixture
+def upstream(upstreams: Callable[[], ServedUpstream]) -> ServedUpstream:
+    """One model."""
+    return upstreams()
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory, environ: Mapping[str, str]) -> Iterator[GatewayProcess]:
+    """The gateway that most tests share."""
+    gateway = GatewayProcess(tmp_path_factory.mktemp("gateway"), environ=environ).start()
+    try:
+        yield gateway
+        metrics = gateway.metrics()
+        gateway.stop()
+    finally:
+        gateway.kill()
+    assert MODEL_KEY not in metrics
+    assert places_of(MODEL_KEY, gateway) == []
+
+
+@pytest.fixture
+def gateways(tmp_path: Path, environ: Mapping[str, str]) -> Iterator[Callable[..., GatewayProcess]]:
+    """Makes gateways that are not started yet, for tests that end them; they share one data directory."""
+    with ExitStack() as stack:
+
+        def make(*options: str, **more: str) -> GatewayProcess:
+            gateway = GatewayProcess(tmp_path, options, {**environ, **more})
+            stack.callback(gateway.kill)
+            return gateway
+
+        yield make
+
+
+@pytest.fixture
+def route(gateway: GatewayProcess) -> Callable[..., str]:
+    """Puts a route into the shared gateway, under an id of its own; returns its URL."""
+
+    def put(plugins: Mapping[str, Any], **fields: Any) -> str:
+        return gateway.put_route(f"system-{next(ids)}", plugins, **fields)
+
+    return put
+
+
+@pytest.fixture
+def single(route: Callable[..., str]) -> Callable[..., str]:
+    """Puts a route with one model behind it; returns its URL. Keywords: further fields of ai-proxy."""
+    return lambda upstream, **fields: route({"ai-proxy": upstream.as_model(**fields)})
+
+
+@pytest.fixture
+def hybrid(route: Callable[..., str]) -> Callable[..., str]:
+    """Puts a route with a self-hosted model and one in the cloud; returns its URL. Keywords: of ai-proxy-multi."""
+
+    def put(self_hosted: ServedUpstream, cloud: ServedUpstream, **fields: Any) -> str:
+        instances = [self_hosted.as_instance("self-hosted", 1), cloud.as_instance("cloud", 2)]
+        config = {"fallback_strategy": ["http_429", "http_5xx"], "instances": instances, **fields}
+        return route({"ai-proxy-multi": config})
+
+    return put
+
+
+def places_of(secret: str, gateway: GatewayProcess) -> list[str]:
+    """The files of a gateway in which a secret can be read."""
+    files = [gateway.log_file, *(path for path in gateway.data.rglob("*") if path.is_file())]
+    return [path.name for path in files if secret.encode() in path.read_bytes()]
