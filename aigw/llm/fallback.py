@@ -29,10 +29,13 @@ from aigw.upstream.body import UpstreamBody
 
 log = Logger()
 
+MOMENT = 0.001
+"""Seconds; an attempt with less time than that is none."""
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Backend:
-    """What the requests of one plugin on one route share. ``circuits``: last state that the meter was told."""
+    """What the requests of one plugin on one route share. ``circuits``: the state that the meter was told last."""
 
     site: PluginSite
     pool: Pool[Target]
@@ -48,7 +51,7 @@ class Backend:
         """Tell the meter if an instance's circuit has changed."""
         condition = available(self.pool.healths[instance], self.parts.clock.seconds()).condition
         state = _STATES.get(condition, "closed")
-        if self.circuits.get(instance, "closed") != state:
+        if self.circuits.get(instance) != state:
             self.circuits[instance] = state
             self.parts.meter.circuit_changed(self.site.route_id, instance, state)
 
@@ -87,6 +90,7 @@ class Chain:
             exchange.timeline.upstream_started = now
         labels = self._labels(target)
         self.parts.meter.active(+1, labels)
+        self.backend.show_circuit(target.name)
         attempt = Try(
             exchange=exchange,
             call=self.call,
@@ -119,8 +123,13 @@ class Chain:
             return failure
         reason = turn.failed(now, error)
         self._over(turn, labels, Outcome.UPSTREAM_BROKE, None)
-        after = self._next(turn, reason, now) if reason is not None else None
+        after = self._next(turn, reason, now) if reason is not None and not self._is_late(turn, now) else None
         return failure if after is None else self._try(after)
+
+    def _is_late(self, turn: Turn[Target], now: float) -> bool:
+        """Is the time of the whole request over? Another attempt could only fail, and would be blamed for it."""
+        total = turn.instance.deadlines.total
+        return total is not None and now >= self.exchange.timeline.started + total - MOMENT
 
     def _next(self, turn: Turn[Target], reason: Reason, now: float) -> Turn[Target] | None:
         after = self.candidates.next_candidate(now)
