@@ -56,7 +56,7 @@ class _Client:
 
 
 class Asked:
-    """A request that reached a model. ``cancelled``: whoever asked does not want to know any more."""
+    """A request that reached a model. ``response``: what it got. ``cancelled``: whoever asked doesn't want any more."""
 
     def __init__(self, method: str, url: bytes, headers: Headers, data: bytes) -> None:
         self.method = method
@@ -64,6 +64,7 @@ class Asked:
         self.headers = headers
         self.data = data
         self.cancelled = False
+        self.response: ModelResponse | None = None
         self.waiting: Deferred[ModelResponse] = Deferred(self._cancel)
 
     @property
@@ -85,6 +86,7 @@ class Asked:
         """Send the head of a response; the body is up to the test."""
         fields = list(headers.items() if isinstance(headers, Mapping) else headers)
         response = ModelResponse(status, [*([("Content-Type", media_type)] if media_type else []), *fields], length)
+        self.response = response
         self.waiting.callback(response)
         return response
 
