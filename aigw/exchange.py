@@ -68,8 +68,8 @@ class Exchange:
     method: bytes
     target: bytes
     path: str
-    headers: Headers
-    body: bytes
+    headers: Headers = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
     host: str
     remote_addr: str
     scheme: str
@@ -140,8 +140,8 @@ class Reply:
     """
 
     status: int
-    headers: HeaderList = attrs.field(factory=list)
-    body: bytes = b""
+    headers: HeaderList = attrs.field(factory=list, repr=False)
+    body: bytes = attrs.field(default=b"", repr=False)
     source: Source | None = None
     length: int | None = None
     stages: list[Stage] = attrs.field(factory=list)

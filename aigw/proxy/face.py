@@ -83,7 +83,7 @@ class Face:
         try:
             return call(*args, **kwargs)
         except GatewayError as error:
-            return error
+            return error.with_traceback(None)
         except Exception:  # noqa: BLE001  # the edge: whatever went wrong, the client gets an answer
             self.log.failure("request {id}: {call} failed", id=id, call=_name(call))
             return internal_error()

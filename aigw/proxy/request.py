@@ -39,6 +39,7 @@ class Request(http.Request):
     _matched: Matched | None = None
     _body: Body | None = None
     _answer: Answer | None = None
+    _over = False
 
     def __init__(self, channel: Any, queued: bool = False) -> None:
         super().__init__(channel)
@@ -67,7 +68,7 @@ class Request(http.Request):
 
     def refuse(self, error: GatewayError) -> None:
         """Answer with an error now, whatever of the request is still missing."""
-        if self._answer is None:
+        if self._answer is None and not self._over:
             self._receive(b"").refuse(error)
 
     def sweep(self, now: float) -> None:
@@ -146,9 +147,12 @@ class Request(http.Request):
         return self._answer
 
     def _done(self) -> None:
+        """Leave no cycle of references behind, for what is in one stays until the collector comes."""
         self._face.in_flight -= 1
         if self._body is not None:
             self._body.release()
+        self._body = self._matched = self._answer = None
+        self._over = True
 
     def _body_deadline(self, body: Body) -> float:
         limits = self._face.limits

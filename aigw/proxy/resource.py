@@ -42,12 +42,11 @@ class Answer:
     def handle(self, handler: Handler) -> None:
         """Have the onion make the reply, and relay it."""
         making = Deferred.fromCoroutine(self._call(handler))
-        self._handling = making.addCallbacks(self._replied, self._failed)
-        self._handling.addErrback(self._broken)
+        self._handling = making.addCallbacks(self._replied, self._failed).addErrback(self._broken)
 
     def refuse(self, error: GatewayError) -> None:
-        """Reply with an error."""
-        self._start(render_error(error), error)
+        """Reply with an error, whose traceback would keep the request in memory with whoever keeps the error."""
+        self._start(render_error(error), error.with_traceback(None))
 
     def client_left(self) -> None:
         """Stop whatever is going on for the client. Idempotent."""

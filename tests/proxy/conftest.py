@@ -238,11 +238,13 @@ class FakeSource:
 
     def finish(self) -> None:
         assert self.sink is not None
-        self.sink.finished()
+        sink, self.sink = self.sink, None
+        sink.finished()
 
     def break_(self, error: GatewayError) -> None:
         assert self.sink is not None
-        self.sink.broke(error)
+        sink, self.sink = self.sink, None
+        sink.broke(error)
 
 
 class Gateway:

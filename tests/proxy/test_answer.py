@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +15,13 @@ from twisted.logger import capturedLogs
 from aigw.errors import GatewayError, RateLimited, RouteNotFound, UpstreamTimeout
 from aigw.exchange import Attempt, Exchange, Outcome, Reply
 from aigw.proxy.errors import render_error
+from aigw.proxy.relay import Relay
+from aigw.proxy.request import Request
+
+END: dict[str, Callable[[Any], None]] = {
+    "/stream": lambda sink: sink.finished(),
+    "/broken": lambda sink: sink.broke(UpstreamTimeout("late")),
+}
 
 
 def raising(error: Exception) -> Any:
@@ -138,6 +147,46 @@ class TestMethods:
 
     def test_any_other_is_the_routes_business(self, gateway: Any) -> None:
         assert gateway.connect().get(b"/a", method=b"PURGE").reply.body == b"PURGE /a "
+
+
+class TestMemory:
+    """A cycle of references would keep each request, with its body, until the collector comes."""
+
+    @pytest.mark.parametrize("target", [b"/whole", b"/stream", b"/error", b"/none", b"/broken"])
+    def test_a_request_that_is_over_leaves_no_cycle(self, gateway: Any, make_source: Any, target: bytes) -> None:
+        gateway.handler = self._answer_of(make_source)
+        gateway.site.face._observers = ()
+        before = self._alive()
+        gc.disable()
+        try:
+            for _ in range(3):
+                client = gateway.connect().post(b"0123456789ab", target)
+                gateway.exchanges.clear()
+            assert client.got
+            assert self._alive() == before
+        finally:
+            gc.enable()
+
+    def test_secrets_are_in_no_repr(self, gateway: Any) -> None:
+        gateway.connect().send(
+            b"POST / HTTP/1.1\r\nHost: a\r\nAuthorization: s3cret\r\nContent-Length: 6\r\n\r\ns3cret"
+        )
+        assert "s3cret" not in repr(gateway.seen)
+
+    def _alive(self) -> int:
+        return sum(isinstance(o, Exchange | Relay | Request) for o in gc.get_objects())
+
+    def _answer_of(self, make_source: Any) -> Any:
+        async def handler(exchange: Exchange) -> Reply:
+            if exchange.path == "/whole":
+                return Reply(status=200, body=b"whole")
+            if exchange.path == "/error":
+                raise UpstreamTimeout("late")
+            source = make_source(b"some")
+            source.start = lambda sink: [sink.write(b"some"), END[exchange.path](sink)]
+            return Reply(status=200, source=source)
+
+        return handler
 
 
 class TestClientGone:

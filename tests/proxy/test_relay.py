@@ -289,10 +289,14 @@ class TestClientGone:
 
     def test_what_a_source_still_says_is_not_heard(self, stream: Any) -> None:
         s = stream()
+        sink = s.source.sink
         s.client.leave()
-        s.source.write(b"hello")
-        s.source.finish()
-        s.source.break_(BROKE)
+        sink.write(b"hello")
+        sink.finished()
+        sink.broke(BROKE)
+        sink.pauseProducing()
+        sink.resumeProducing()
+        assert "pause" not in s.source.calls
         assert s.told == [(Outcome.CLIENT_LEFT, None)]
         assert len(s.client.transport.writes) == 1
 
@@ -372,6 +376,17 @@ class TestBroken:
         s = stream(b"hello", stages=[Failing(BROKE)])
         assert (s.client.reply.status, s.client.reply.complete) == (502, True)
         assert "abort" in s.source.calls
+
+    def test_an_answer_to_head_has_no_body_even_then(self, gateway: Any, read: Any) -> None:
+        gateway.reply_with(Reply(status=0))
+        (reply,) = read(gateway.connect().get(method=b"HEAD").got, head_only=True)
+        assert (reply.status, int(reply.headers["content-length"]) > 0) == (502, True)
+
+    def test_a_client_that_leaves_while_it_is_told_of_the_failure(self, stream: Any) -> None:
+        s = stream(b"hello", error_event=lambda e: EVENT)
+        s.client.channel.write = lambda data: s.client.leave()
+        s.source.break_(BROKE)
+        assert s.told == [(Outcome.CLIENT_LEFT, None)]
 
     def test_a_bug_in_a_stage_is_logged_and_not_told(self, stream: Any, expected_failures: list[str]) -> None:
         expected_failures.append("RuntimeError: secret")
