@@ -61,6 +61,10 @@ class Talk:
         """Take nothing more of the request, so that its sender's buffers fill up."""
         self._connection.stop_reading()
 
+    def start_reading(self) -> None:
+        """Take it again."""
+        self._connection.start_reading()
+
     def close(self) -> None:
         """Close properly, after what was sent."""
         self._connection.close()
@@ -177,6 +181,9 @@ class _Connection(Protocol):
 
     def stop_reading(self) -> None:
         self._transport.pauseProducing()
+
+    def start_reading(self) -> None:
+        self._transport.resumeProducing()
 
     def close(self) -> None:
         self._leave()

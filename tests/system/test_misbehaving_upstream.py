@@ -28,9 +28,13 @@ LATER = b"".join(list(stream())[1:])
 MESSAGES = [{"role": "user", "content": "Good day"}]
 
 
+RESET_OR_REFUSED = "upstream_reset|upstream_unreachable"
+"""A reset may come before the gateway's kernel has told it of the connection."""
+
+
 @attrs.frozen
 class Case:
-    """``status`` and ``code``: what the client of a lonely instance gets."""
+    """``status`` and ``code`` (or ``code|code``): what the client of a lonely instance gets."""
 
     behaviour: Behaviour
     status: int = 502
@@ -48,7 +52,7 @@ def whole_with(head: bytes, *rest: Any) -> Behaviour:
 
 
 BEFORE_THE_FIRST_BYTE: Mapping[str, Case] = {
-    "resets at once": Case(play(RESET), code="upstream_reset", moment=Moment.CONNECTED),
+    "resets at once": Case(play(RESET), code=RESET_OR_REFUSED, moment=Moment.CONNECTED),
     "closes at once": Case(play(CLOSE), code="upstream_reset", moment=Moment.CONNECTED),
     "resets after the head of the request": Case(play(RESET), code="upstream_reset", moment=Moment.HEAD),
     "resets after the request": Case(play(RESET), code="upstream_reset"),
@@ -101,7 +105,8 @@ def chat_request(url: str, streams: bool = False) -> Answered:
 
 def assert_error(answered: Answered, status: int, code: str) -> None:
     """The error object that OpenAI's SDKs and APISIX's users can read."""
-    assert (answered.status, answered.json["error"]["code"]) == (status, code), answered
+    assert answered.status == status, answered
+    assert answered.json["error"]["code"] in code.split("|")
     assert answered.json["error_msg"] == answered.json["error"]["message"]
     assert not answered.cut
 
