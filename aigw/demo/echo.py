@@ -29,7 +29,7 @@ MAX_BODY = 8 * 1024 * 1024
 
 def echo_site(clock: Clock, name: str = "demo") -> Site:
     """The model as a site: ``POST /v1/chat/completions`` and ``GET /v1/models``; its answers begin with its name."""
-    return EchoSite(EchoModel(clock, name), reactor=clock)
+    return EchoSite(EchoModel(clock, name), reactor=clock)  # type: ignore[no-untyped-call]
 
 
 class EchoSite(Site):
@@ -81,12 +81,14 @@ class EchoModel(Resource):
         try:
             assert request.content is not None
             body = json.loads(request.content.read(MAX_BODY))
-            words = _last_words(body)
-        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+            messages = [_words(message) for message in body["messages"]]
+            last = messages[-1]
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return _json(request, 400, _error(400, "expected a JSON object with messages"))
         model = str(body.get("model", "echo"))
         wish = wish_for(model, (request.requestHeaders.getRawHeaders("x-echo") or [""])[0])
-        answer = Answer(request, self._clock, model, [f"{self._name}:", "you", "said", *words], body)
+        words = [f"{self._name}:", "you", "said", *last]
+        answer = Answer(request, self._clock, model, words, body, prompt_tokens=sum(map(len, messages)))
         answer.begin(wish)
         return NOT_DONE_YET
 
@@ -94,7 +96,9 @@ class EchoModel(Resource):
 class Answer:
     """One answer on its way: after the delay its status, then a word at a time."""
 
-    def __init__(self, request: Request, clock: Clock, model: str, words: list[str], body: dict[str, Any]) -> None:
+    def __init__(
+        self, request: Request, clock: Clock, model: str, words: list[str], body: dict[str, Any], prompt_tokens: int
+    ) -> None:
         self._request = request
         self._clock = clock
         self._model = model
@@ -102,11 +106,10 @@ class Answer:
         self._streams = bool(body.get("stream"))
         options = body.get("stream_options")
         self._tells_usage = isinstance(options, dict) and bool(options.get("include_usage"))
-        count = sum(len(str(m.get("content", "")).split()) for m in body["messages"])
         self._usage = {
-            "prompt_tokens": count,
-            "completion_tokens": len(self._words),
-            "total_tokens": count + len(self._words),
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": len(words),
+            "total_tokens": prompt_tokens + len(words),
         }
         self._timer: IDelayedCall | None = None
         finished: Deferred[None] = request.notifyFinish()
@@ -163,8 +166,8 @@ class Answer:
         return {"id": "chatcmpl-demo", "object": kind, "created": 0, "model": self._model, "choices": choices}
 
 
-def _last_words(body: dict[str, Any]) -> list[str]:
-    content = body["messages"][-1].get("content")
+def _words(message: dict[str, Any]) -> list[str]:
+    content = message.get("content")
     if isinstance(content, list):
         content = " ".join(str(part.get("text", "")) for part in content)
     return str(content or "").split()

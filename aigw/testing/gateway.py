@@ -63,7 +63,8 @@ class MemoryGateway:
 
         :raises Invalid: if it is not a valid one.
         """
-        document = {"id": id, "plugins": dict(plugins), **({"uri": "/*"} if kind == "routes" else {}), **fields}
+        paths = {} if kind != "routes" or fields.keys() & {"uri", "uris", "paths"} else {"uri": "/*"}
+        document = {"id": id, "plugins": dict(plugins), **paths, **fields}
         before = self.registry.snapshot("default")
         resource = decode_resource(kind, id, document, CONFIGS)
         changed = before.changed(before.revision + 1, put=[resource])
