@@ -1,0 +1,87 @@
+"""The vendors, as data."""
+
+from __future__ import annotations
+
+import pkgutil
+from urllib.parse import urlsplit
+
+import attrs
+import pytest
+
+import aigw.providers
+from aigw.dialects import DIALECTS
+from aigw.providers import PROVIDERS
+from aigw.providers.provider import Provider
+
+CHAT, RESPONSES, EMBEDDINGS = "openai-chat", "openai-responses", "openai-embeddings"
+
+TABLE: list[tuple[str, str | None, dict[str, str], dict[str, str], set[str]]] = [
+    # name, base, paths, what limits an answer (where it is not max_tokens), fields that are refused
+    (
+        "openai",
+        "https://api.openai.com",
+        {CHAT: "/v1/chat/completions", RESPONSES: "/v1/responses", EMBEDDINGS: "/v1/embeddings"},
+        {CHAT: "max_completion_tokens", RESPONSES: "max_output_tokens"},
+        set(),
+    ),
+    (
+        "openai-compatible",
+        None,
+        {CHAT: "/v1/chat/completions", RESPONSES: "/v1/responses", EMBEDDINGS: "/v1/embeddings"},
+        {RESPONSES: "max_output_tokens"},
+        set(),
+    ),
+    (
+        "azure-openai",
+        None,
+        {CHAT: "/v1/chat/completions", RESPONSES: "/v1/responses", EMBEDDINGS: "/v1/embeddings"},
+        {RESPONSES: "max_output_tokens"},
+        {"model"},
+    ),
+    ("deepseek", "https://api.deepseek.com", {CHAT: "/chat/completions"}, {}, set()),
+    (
+        "gemini",
+        "https://generativelanguage.googleapis.com",
+        {CHAT: "/v1beta/openai/chat/completions", EMBEDDINGS: "/v1beta/openai/embeddings"},
+        {CHAT: "max_completion_tokens"},
+        set(),
+    ),
+    ("openrouter", "https://openrouter.ai", {CHAT: "/api/v1/chat/completions"}, {}, set()),
+    ("aimlapi", "https://api.aimlapi.com", {CHAT: "/chat/completions"}, {}, set()),
+]
+
+
+@pytest.mark.parametrize(("name", "base", "paths", "limits", "drops"), TABLE)
+def test_where_a_vendor_lives_and_how_it_names_things(
+    name: str, base: str | None, paths: dict[str, str], limits: dict[str, str], drops: set[str]
+) -> None:
+    provider = PROVIDERS[name]
+    assert (provider.base, dict(provider.paths), set(provider.drops)) == (base, paths, drops)
+    for dialect in (CHAT, RESPONSES, EMBEDDINGS, "passthrough"):
+        assert provider.max_tokens_field(dialect) == limits.get(dialect, "max_tokens")
+
+
+def test_all_of_them() -> None:
+    assert set(PROVIDERS) == {row[0] for row in TABLE}
+    assert all(PROVIDERS[name].name == name for name in PROVIDERS)
+
+
+def test_every_file_is_in_the_catalogue() -> None:
+    files = {module.name for module in pkgutil.iter_modules(aigw.providers.__path__)} - {"provider"}
+    assert {name.replace("-", "_") for name in PROVIDERS} == files
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=list(PROVIDERS))
+def test_what_holds_for_every_vendor(provider: Provider) -> None:
+    dialects = {dialect.name for dialect in DIALECTS}
+    assert set(provider.paths) <= dialects
+    assert set(provider.max_tokens) <= set(provider.paths)
+    assert all(path.startswith("/") for path in provider.paths.values())
+    if provider.base is not None:
+        parts = urlsplit(provider.base)
+        assert (parts.scheme, parts.path, parts.query) == ("https", "", "")
+
+
+def test_a_vendor_is_a_value() -> None:
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        PROVIDERS["openai"].base = "https://elsewhere"  # type: ignore[misc]
