@@ -110,12 +110,12 @@ class Http2Channel(H2Connection):
         if self._tryToWriteControlData() and stream_id in self.streams:
             self._requestDone(stream_id)
 
-    def cut(self, stream_id: int, patience: float) -> None:
-        """End a stream with an error, when what is queued for it is sent, or after ``patience`` seconds."""
+    def cut(self, stream_id: int, deadline: float) -> None:
+        """End a stream with an error, when what is queued for it is sent, or at ``deadline`` (of the clock)."""
         if stream_id not in self.streams:
             return
-        if self._outboundStreamQueues[stream_id] and patience > 0:
-            self.face.clock.callLater(FLUSH_INTERVAL, self.cut, stream_id, patience - FLUSH_INTERVAL)
+        if self._outboundStreamQueues[stream_id] and self.face.clock.seconds() < deadline:
+            self.face.clock.callLater(FLUSH_INTERVAL, self.cut, stream_id, deadline)
         else:
             self.reset(stream_id, ErrorCodes.INTERNAL_ERROR)
 
@@ -199,6 +199,8 @@ class Http2Channel(H2Connection):
             stream.flowControlBlocked()
 
     def _say_goodbye(self, code: ErrorCodes = ErrorCodes.NO_ERROR) -> None:
+        if self.transport.disconnecting:
+            return
         self.conn.close_connection(code)
         self.transport.write(self.conn.data_to_send())
         self.transport.unregisterProducer()  # TLS does not close while there is one

@@ -105,8 +105,9 @@ class Http2Wire:
 
     def cut(self) -> None:
         """RST_STREAM, behind what is queued."""
-        clock, patience = self._request.connection.face.clock, self._request.connection.face.limits.send_timeout
-        clock.callLater(0, self._request.connection.cut, self._request.stream_id, patience)
+        connection = self._request.connection
+        deadline = connection.face.clock.seconds() + connection.face.limits.send_timeout
+        connection.face.clock.callLater(0, connection.cut, self._request.stream_id, deadline)
 
     def abort(self) -> None:
         """RST_STREAM."""

@@ -301,6 +301,62 @@ class TestBackpressure:
         assert not client.client.channel._http2.streams
 
 
+class TestWindow:
+    """A client whose window is full is waited for, without a turn of the reactor being spent on it."""
+
+    @pytest.fixture
+    def starved(self, gateway: Any, make_source: Any) -> tuple[H2Client, Stream, Any]:
+        """A stream that has broken, and whose error event waits for a window."""
+        source = make_source()
+        gateway.reply_with(Reply(status=200, source=source, error_event=lambda e: b"the error"))
+        client = H2Client(gateway, window=3)
+        client.acknowledge = False
+        stream = client.request()
+        source.write(b"a")
+        source.break_(UpstreamReset("gone"))
+        client.exchange()
+        return client, stream, source
+
+    def test_the_error_event_is_waited_for(self, gateway: Any, starved: tuple[H2Client, Stream, Any]) -> None:
+        client, stream, _ = starved
+        gateway.advance(2)
+        assert (stream.body, stream.reset) == (b"ath", None)
+        client.h2.increment_flow_control_window(100, 1)
+        client.exchange()
+        gateway.advance(1)
+        client.exchange()
+        assert (stream.body, stream.reset) == (b"athe error", ErrorCodes.INTERNAL_ERROR)
+
+    def test_not_for_ever(self, gateway: Any, starved: tuple[H2Client, Stream, Any]) -> None:
+        client, stream, _ = starved
+        gateway.advance(61)
+        client.exchange()
+        assert stream.reset is ErrorCodes.INTERNAL_ERROR
+
+    def test_the_client_may_leave_meanwhile(self, gateway: Any, starved: tuple[H2Client, Stream, Any]) -> None:
+        client, _, _ = starved
+        client.h2.reset_stream(1)
+        client.exchange()
+        gateway.advance(1)
+        gateway.reply_with(Reply(status=200))
+        assert client.request().status == 200
+
+    def test_a_window_may_grow_by_settings(self, gateway: Any) -> None:
+        client = H2Client(gateway, window=0)
+        stream = client.request("/a")
+        assert (stream.status, stream.body) == (200, b"")
+        client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1000})
+        client.exchange()
+        assert (stream.body, stream.ended) == (b"GET /a ", True)
+
+    def test_one_that_waits_keeps_nobody_from_going_on(self, gateway: Any) -> None:
+        client = H2Client(gateway, window=0)
+        waiting, other = client.request("/a"), client.request("/b")
+        client.h2.increment_flow_control_window(100, 3)
+        client.exchange()
+        assert (waiting.body, other.body) == (b"", b"GET /b ")
+
+
 class TestDrain:
     def test_idle(self, gateway: Any, client: H2Client) -> None:
         gateway.site.drain(10)
@@ -336,6 +392,12 @@ def test_frame_lengths_are_seen_wherever_the_frames_are_cut() -> None:
         lengths = FrameLengths(100)
         assert not lengths.find_oversized(bad[:cut])
         assert lengths.find_oversized(bad[cut:])
+
+
+def test_after_the_end_nothing_is_heard(gateway: Any, client: H2Client) -> None:
+    client.client.send(b"nonsense" * 10)
+    client.client.send(b"nonsense" * 10)
+    assert client.transport.disconnecting
 
 
 def test_nonsense_ends_the_connection(gateway: Any, client: H2Client) -> None:
