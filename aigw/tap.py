@@ -10,6 +10,7 @@ from types import TracebackType
 from twisted.application.service import IService
 from twisted.python import usage
 
+from aigw.model.fields import ID, ID_WORDS
 from aigw.settings import Settings
 
 DEFAULT_ADMIN = "tcp:7080:interface=127.0.0.1"
@@ -26,6 +27,12 @@ def _drain(text: str) -> float:
     if not 0 <= seconds <= LONGEST_DRAIN:
         raise ValueError(f'--drain: expected 0 to {LONGEST_DRAIN} seconds, got "{text}"')
     return seconds
+
+
+def _group(text: str) -> str:
+    if not ID.fullmatch(text):
+        raise ValueError(f'--gateway-group: expected {ID_WORDS}, got "{text}"')
+    return text
 
 
 class Options(usage.Options):
@@ -47,7 +54,7 @@ class Options(usage.Options):
             "File that holds the admin key [default: $AIGW_ADMIN_KEY, else DATA/admin.key].",
         ],
         ["viewer-key-file", None, None, "File that holds a key that may only read."],
-        ["gateway-group", None, "default", "The gateway group whose routes this process serves."],
+        ["gateway-group", None, "default", "The gateway group whose routes this process serves.", _group],
         [
             "priority-order",
             None,

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9\-_.]{1,64}$", description="1 to 64 of letters, digits, - _ .")]
+ID = re.compile(r"[A-Za-z0-9\-_.]{1,64}")
+ID_WORDS = "1 to 64 of letters, digits, - _ ."
+Id = Annotated[str, Meta(pattern=f"^{ID.pattern}$", description=ID_WORDS)]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=256)]
 Labels = dict[str, Annotated[str, Meta(min_length=1, max_length=256)]]
