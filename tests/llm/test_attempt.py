@@ -496,7 +496,7 @@ def test_the_meter_is_told_what_was_called() -> None:
         "llm_model": "llama",
     }
     assert gateway.meter.under_way == 1
-    response = gateway.models.last.stream(*openai.stream())
+    response = gateway.models.last.stream(*list(openai.stream())[:-1])
     assert gateway.meter.under_way == 1
     response.end()
     assert gateway.meter.under_way == 0
