@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -66,28 +67,30 @@ def test_a_directory_that_went_away_is_an_error_until_it_is_back(tmp_path: Path)
     assert (directory / "a.log").read_bytes() == b"1\n"
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """A disk that is full after ten bytes, as far as this process can tell."""
+    """A disk that is full after ten bytes, as far as this process can tell (no fixture: pytest writes a file too)."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_full_disk_tears_no_line_in_the_next_file(tmp_path: Path) -> None:
     path, moved = tmp_path / "a.log", tmp_path / "a.log.1"
     file = LogFile(str(path))
     data = b"line 1\nline 2\nline 3\n"
-    assert file.write(data) == 10
-    with pytest.raises(OSError, match="File too large"):
-        file.write(data[10:])
-    path.rename(moved)
-    assert file.write(data[10:]) == 11
-    file.close()
+    with small_files():
+        assert file.write(data) == 10
+        with pytest.raises(OSError, match="File too large"):
+            file.write(data[10:])
+        path.rename(moved)
+        assert file.write(data[10:]) == 11
+        file.close()
     assert (moved.read_bytes(), path.read_bytes()) == (b"line 1\nlin", b"line 3\n")
 
 
