@@ -53,6 +53,10 @@ class Holder(Protocol):
 class Watch(Protocol):
     """An `aigw.exchange.Stage` that watches one reply and changes it as little as possible."""
 
+    @property
+    def over(self) -> bool:
+        """Has the dialect's end marker come by? Nothing after it counts, however long the upstream goes on."""
+
     def feed(self, data: bytes) -> list[bytes]:
         """What may leave now.
 

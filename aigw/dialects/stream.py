@@ -61,6 +61,11 @@ class StreamWatch:
         self._over = False
         self._failure: UpstreamError | None = None
 
+    @property
+    def over(self) -> bool:
+        """Has the end marker, or an error, come by?"""
+        return self._over
+
     def feed(self, data: bytes) -> list[bytes]:
         """The whole events that are here now, in one piece."""
         if self._over:
@@ -154,6 +159,8 @@ class EventHolder:
 
 class Relay:
     """Passes bytes on as they come and knows nothing about them (a `Stage`)."""
+
+    over = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """The same bytes."""

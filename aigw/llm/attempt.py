@@ -158,6 +158,7 @@ class Try:
         else:
             self._await_first_token(reply, body)
         watch = dialect.watch(self.exchange.usage, hide_usage=not self._prepared.client_asked_usage)
+        body.ends_when(lambda: watch.over)
         return reply.through(self.target.scrubber.errors_of(watch))
 
     async def _hold(self, body: UpstreamBody) -> bool:

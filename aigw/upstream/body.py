@@ -21,6 +21,9 @@ from aigw.exchange import Sink
 from aigw.ports import Clock
 from aigw.upstream.inflate import Inflater
 
+REST = 64 * 1024
+"""Bytes of a body that nobody wants that are worth reading, to keep the connection."""
+
 Judge = Callable[[bytes], bool]
 """Is shown each arrival while the body is held; True = seen enough."""
 
@@ -52,6 +55,7 @@ class UpstreamBody(Protocol):
         self._judge: Judge | None = None
         self._watching: Deferred[None] | None = None
         self._sink: Sink | None = None
+        self._is_over: Callable[[], bool] | None = None
         self._end: GatewayError | bool | None = None  # None: still arriving; True: complete; or why it broke
         self._told = self._paused = self._reading_stopped = self._pumping = False
         self._timer: IDelayedCall | None = None
@@ -81,6 +85,7 @@ class UpstreamBody(Protocol):
         watching: Deferred[None] = Deferred(lambda _: self.abort())
         self._watching = watching
         self._pump()
+        self._arm()
         return watching
 
     def release(self) -> None:
@@ -98,9 +103,16 @@ class UpstreamBody(Protocol):
             self._close_connection()
             self._tell_end(error)
 
-    def discard(self, limit: int = 64 * 1024) -> None:
+    def discard(self, limit: int = REST) -> None:
         """Let a short rest arrive, so that its connection can be used again; close it for a long one."""
         self.start(_Discard(self, limit))
+
+    def ends_when(self, is_over: Callable[[], bool]) -> None:
+        """Take the body for complete as soon as ``is_over()``, asked after each piece that the sink got.
+
+        A short rest may still arrive, for nobody, so that its connection can be used again.
+        """
+        self._is_over = is_over
 
     # Source
 
@@ -111,8 +123,9 @@ class UpstreamBody(Protocol):
         self._judge = self._watching = None
         self._sink = sink
         if held:
-            sink.write(held)
+            self._deliver(sink, held)
         self._pump()
+        self._arm()
 
     def pause(self) -> None:
         """Read no more for now; the idle deadline stands still."""
@@ -141,7 +154,6 @@ class UpstreamBody(Protocol):
     def connectionMade(self) -> None:
         """The body begins."""
         self._producer = self.transport
-        self._arm()
 
     def dataReceived(self, data: bytes) -> None:
         """Some of the body."""
@@ -223,12 +235,19 @@ class UpstreamBody(Protocol):
 
     def _show(self, piece: bytes) -> None:
         if self._sink is not None:
-            self._sink.write(piece)
+            self._deliver(self._sink, piece)
         elif self._judge is not None:
             self._held.append(piece)
             self._held_bytes += len(piece)
             if self._judge(piece) or self._held_bytes > self._held_limit:
                 self.release()
+
+    def _deliver(self, sink: Sink, piece: bytes) -> None:
+        sink.write(piece)
+        if self._is_over is not None and self._sink is sink and self._is_over():
+            self._is_over, self._paused = None, False
+            self._sink = _Discard(self, REST)
+            sink.finished()
 
     def _tell_end(self, end: GatewayError | bool) -> None:
         if self._watching is not None:
@@ -265,8 +284,10 @@ class UpstreamBody(Protocol):
     # Deadlines: one timer, looked at when it fires, not moved by every arrival.
 
     def _arm(self) -> None:
+        if self._end is not None or self._timer is not None:
+            return
         moments = [m for m in (self._idle_end(), self._deadline) if m is not None]
-        if moments and self._end is None:
+        if moments:
             wait = max(0.0, min(moments) - self._clock.seconds())
             self._timer = self._clock.callLater(wait, self._check_deadlines)
 

@@ -386,3 +386,47 @@ def test_max_bytes_counts_what_comes_out_of_the_decompression() -> None:
     body.dataReceived(gzip.compress(bytes(50_000_000)))
     assert len(sink.data) <= 1_000_000
     assert isinstance(sink.end, UpstreamReplyTooLarge)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_the_sink_may_have_enough_before_the_body_ends(held: bool) -> None:
+    body, transport, clock = body_of(idle=5)
+    sink = Collector(body, pause_at=2)
+    body.ends_when(lambda: b"[DONE]" in sink.data)
+    if held:
+        body.watch(never, 1000)
+        body.dataReceived(b"one")
+        body.dataReceived(b"[DONE]")
+        body.release()
+    body.start(sink)
+    if not held:
+        body.dataReceived(b"one")
+        assert sink.end is None
+        body.dataReceived(b"[DONE]")
+    assert (sink.data, sink.end) == (b"one[DONE]", "finished")
+    assert transport.reading
+    body.dataReceived(b"a short rest")
+    body.connectionLost(DONE)
+    assert sink.data == b"one[DONE]"
+    assert not transport.aborted
+    assert clock.getDelayedCalls() == []
+
+
+def test_nobody_waits_long_for_the_rest() -> None:
+    body, transport, clock = body_of(idle=5)
+    sink = Collector()
+    body.ends_when(lambda: True)
+    body.start(sink)
+    body.dataReceived(b"all")
+    clock.advance(5)
+    assert sink.end == "finished"
+    assert transport.aborted
+
+
+def test_a_sink_that_aborts_is_not_told_that_it_has_enough() -> None:
+    body, transport, _ = body_of()
+    sink = Collector()
+    body.ends_when(lambda: body.abort() is None)
+    body.start(sink)
+    body.dataReceived(b"all")
+    assert (sink.end, transport.aborted) == ("finished", True)
