@@ -125,9 +125,9 @@ class Gateway(Service):
         self._close()
 
     def _hurry(self) -> None:
-        self.log.warn("leaving at once: a second signal came")
-        assert self._app is not None
-        self._app.proxy.abort_all()
+        if self._app is not None:
+            self.log.warn("leaving at once: a second signal came")
+            self._app.proxy.abort_all()
 
     async def _stop_listening(self, *faces: str) -> None:
         ports = [port for face in faces for port in self._ports[face]]
