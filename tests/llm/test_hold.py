@@ -550,3 +550,19 @@ def test_a_slow_client_pauses_its_upstream(several_models: Several) -> None:
     client.reply.source.resume()
     readings.append(response.reading)
     assert (client.body, readings) == (WORD + WORD, [False, True])
+
+
+# The end.
+
+
+def test_a_stream_ends_for_its_client_with_the_end_marker_whatever_the_upstream_does(several_models: Several) -> None:
+    gateway = several_models("only")
+    client, response = begin(gateway, WHOLE)
+    assert (client.body, client.outcome) == (WHOLE, Outcome.DONE)
+    assert gateway.meter.under_way == 0
+    response.send(WORD)
+    assert not response.aborted
+    gateway.clock.advance(30)
+    assert response.aborted
+    assert client.body == WHOLE
+    assert gateway.clock.getDelayedCalls() == []
