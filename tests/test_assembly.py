@@ -219,6 +219,16 @@ def test_a_service_that_is_gone_leaves_its_routes_their_own(gateway: MemoryGatew
     assert isinstance(gateway.ask(path="/a").error, NotServing)
 
 
+def test_a_route_that_goes_leaves_its_siblings_their_service(gateway: MemoryGateway) -> None:
+    gateway.put({"ai-proxy": model("one")}, kind="services", id="s")
+    for id in "ab":
+        gateway.put({}, id=id, uri=f"/{id}", service_id="s")
+    change(gateway, [], [("routes", "a")])
+    gateway.put({"ai-proxy": model("two")}, kind="services", id="s")
+    gateway.ask(path="/b")
+    assert gateway.models.last.url.startswith("http://two/")
+
+
 def test_services_that_nobody_has_any_more_are_forgotten(gateway: MemoryGateway) -> None:
     for n in range(5):
         gateway.put({}, uri="/a", service_id=f"s{n}")

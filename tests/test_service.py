@@ -256,6 +256,35 @@ def test_an_endpoint_that_is_none_is_one_line_that_names_it(data: Path, endpoint
     reactor.callFromThread.admit()
 
 
+def test_an_endpoint_that_takes_its_time_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        def listen(self, factory: Any) -> Deferred[None]:
+            return Deferred()
+
+    monkeypatch.setattr("aigw.service.serverFromString", lambda reactor, endpoint: Slow())
+    reactor = Reactor()
+    with pytest.raises(StartupFailed, match=r"^--control: tcp:9091 does not begin to listen at once$"):
+        Running(data, reactor)
+    reactor.callFromThread.admit()
+
+
+def test_a_key_that_everybody_can_read_is_warned_of(data: Path, tmp_path: Path, told: list[LogEvent]) -> None:
+    (tmp_path / "key").write_text(KEY)
+    (tmp_path / "key").chmod(0o644)
+    Running(data, admin_key_file=tmp_path / "key", environ={}).stop()
+    (warning,) = [event["warning"] for event in told if "warning" in event]
+    assert str(tmp_path / "key") in warning
+    assert KEY not in warning
+
+
+def test_the_access_log_is_written_to_its_end(data: Path, tmp_path: Path) -> None:
+    running = Running(data, access_log=str(tmp_path / "access.log"))
+    running.reactor.ask("proxy", "/nowhere")
+    running.stop()
+    (line,) = (tmp_path / "access.log").read_text().splitlines()
+    assert json.loads(line)["status"] == 404
+
+
 def test_a_store_that_can_not_be_read_is_one_line_and_nothing_listens(data: Path) -> None:
     data.mkdir(mode=0o700)
     (data / "aigw.sqlite").write_bytes(b"this is no database" * 100)

@@ -86,6 +86,7 @@ class Chain:
         record = Attempt(instance=target.name)
         exchange.attempts.append(record)
         exchange.model = str(target.model.options.get("model") or self.call.model)
+        exchange.timeline.upstream_head = None
         if exchange.timeline.upstream_started is None:
             exchange.timeline.upstream_started = now
         labels = self._labels(target)

@@ -23,6 +23,9 @@ from aigw.model.advice import Advice
 from aigw.parts import Defaults, Parts
 from aigw.pipeline import Handler, PluginSite
 
+MOST_INSTANCES = 128
+"""One request may try them all, and a chain of attempts that fail at once is as deep as it is long."""
+
 
 @attrs.frozen(kw_only=True)
 class Instance(Model):
@@ -45,7 +48,7 @@ class Balancer:
 class AIProxyMultiConfig(Transport, PluginFields):
     """Configuration of ai-proxy-multi."""
 
-    instances: Annotated[list[Instance], Meta(min_length=1)]
+    instances: Annotated[list[Instance], Meta(min_length=1, max_length=MOST_INSTANCES)]
     balancer: Balancer = attrs.field(factory=Balancer)
     priority_order: Annotated[
         PriorityOrder | None, Meta(description="which number is tried first; default: the gateway's --priority-order")

@@ -22,6 +22,7 @@ from aigw.errors import (
 )
 from aigw.exchange import Outcome
 from aigw.parts import Defaults
+from aigw.plugins.ai_proxy_multi import MOST_INSTANCES
 from aigw.testing import openai
 from aigw.testing.gateway import Client, MemoryGateway
 
@@ -179,6 +180,15 @@ def test_nobody_is_configured_right(several_models: Several) -> None:
     assert client.error.message == "instance second can't be called: environment variable MISSING is not set"
 
 
+def test_as_many_as_there_may_be_are_tried_even_if_all_fail_at_once(several_models: Several) -> None:
+    auth = {"header": {"Authorization": "Bearer $env://MISSING"}}
+    gateway = several_models(*({"name": str(n), "auth": auth} for n in range(MOST_INSTANCES)))
+    client = gateway.ask()
+    assert isinstance(client.error, InstanceUnusable)
+    assert len(client.attempts) == MOST_INSTANCES
+    assert gateway.meter.under_way == 0
+
+
 def test_what_a_client_did_wrong_does_not_go_on(several_models: Several) -> None:
     gateway = several_models({"name": "first", "provider": "deepseek", "override": {}}, "second")
     client = gateway.ask({"input": "x"}, "/v1/embeddings")
@@ -249,6 +259,7 @@ def test_the_last_ones_error_reaches_the_client(several_models: Several) -> None
     gateway.models.last.fail(UpstreamUnreachable("second:80 refused the connection"))
     assert (client.status, str(client.error)) == (502, "second:80 refused the connection")
     assert client.attempts == [("first", 429, None), ("second", None, "upstream_unreachable")]
+    assert client.exchange.timeline.upstream_head is None
 
 
 def test_the_last_ones_credentials_do_not(several_models: Several) -> None:

@@ -23,9 +23,10 @@ def config(*instances: dict[str, Any], **fields: Any) -> dict[str, Any]:
 STRATEGIES = "http_429, http_5xx, rate_limiting"
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({}, "instances: required: a non-empty array"),
-    ({"instances": []}, "instances: expected a non-empty array"),
-    ({"instances": {}}, "instances: expected a non-empty array"),
+    ({}, "instances: required: an array of 1 to 128 items"),
+    ({"instances": []}, "instances: expected an array of 1 to 128 items"),
+    ({"instances": {}}, "instances: expected an array of 1 to 128 items"),
+    (config(*(instance(str(n)) for n in range(129))), "instances: expected an array of 1 to 128 items"),
     (config(instance("a"), instance("b", weight=-1)), "instances[1].weight: expected an integer >= 0 and <= 1000000"),
     (config(instance(weight=1_000_001)), "instances[0].weight: expected an integer >= 0 and <= 1000000, got 1000001"),
     (config(instance(""), instance("b\n")), "instances[0].name: expected a string of 1 to 100 characters matching"),
