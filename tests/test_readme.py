@@ -223,5 +223,7 @@ def test_the_run_command_installs_and_demonstrates(tmp_path: Path) -> None:
     finally:
         demo.terminate()
         demo.wait(PATIENCE)
+    listed = subprocess.run([".venv/bin/twistd", "--help"], cwd=tmp_path, env=clean, capture_output=True).stdout
+    assert b"aigw" in listed
     left = {p.name for p in tmp_path.iterdir()} - before - {".venv", "build", "aigw.egg-info", ".log"}
     assert left <= {"twistd.pid"}, "a demo keeps nothing"

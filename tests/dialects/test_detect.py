@@ -124,7 +124,9 @@ def test_error_events_are_in_the_clients_dialect() -> None:
     told = {"message": "silent\n\nfor \ud83d", "type": "upstream_error", "code": "upstream_timeout", "param": "x"}
     for dialect in DIALECTS:
         event = dialect.error_event(error)
-        assert event.endswith(b"\n\n") and event.count(b"\n\n") == 1 and b"[DONE]" not in event
+        assert event.endswith(b"\n\n")
+        assert event.count(b"\n\n") == 1
+        assert b"[DONE]" not in event
         lines = event.decode().splitlines()
         document = json.loads(lines[-2].removeprefix("data: "))
         assert document["error"] == told

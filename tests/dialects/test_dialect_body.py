@@ -146,8 +146,10 @@ def test_reads_members_lazily() -> None:
     assert body.get("s") == "\ud83d"
     assert body.get("missing") is None
     assert body.get("missing", 7) == 7
-    assert "a" in body and "missing" not in body
-    assert body.raw("a") == Raw(b'[1, {"b": null}]') and body.raw("missing") is None
+    assert "a" in body
+    assert "missing" not in body
+    assert body.raw("a") == Raw(b'[1, {"b": null}]')
+    assert body.raw("missing") is None
     with pytest.raises(InvalidJSON):
         body.get("huge")
 
@@ -156,8 +158,10 @@ def test_a_changed_body_reads_changed() -> None:
     body = Body.parse(b'{"stream":false,"model":"a"}')
     assert body.get("stream") is False
     changed = body.changed({"stream": True}, ["model"])
-    assert changed.get("stream") is True and "model" not in changed
-    assert body.get("stream") is False and body.raw_bytes == b'{"stream":false,"model":"a"}'
+    assert changed.get("stream") is True
+    assert "model" not in changed
+    assert body.get("stream") is False
+    assert body.raw_bytes == b'{"stream":false,"model":"a"}'
 
 
 def test_knows_the_type_of_a_member() -> None:

@@ -56,7 +56,8 @@ def watched(watch: Watch, pieces: list[bytes]) -> tuple[bytes, GatewayError | No
     try:
         for piece in pieces:
             leaving = watch.feed(piece)
-            assert len(leaving) <= 1 and b"" not in leaving
+            assert len(leaving) <= 1
+            assert b"" not in leaving
             out += b"".join(leaving)
         out += b"".join(watch.close())
     except GatewayError as e:
@@ -155,15 +156,18 @@ def test_a_client_that_asked_for_usage_sees_it(case: Case) -> None:
 
 def test_the_error_keeps_the_upstreams_words() -> None:
     _, error = watched(CHAT.watch(Usage(), False), [HELLO, FAILED])
-    assert error is not None and error.message == "the upstream reported an error: out of memory"
+    assert error is not None
+    assert error.message == "the upstream reported an error: out of memory"
     _, error = watched(CHAT.watch(Usage(), False), [data({"error": "x" * 9000})])
-    assert error is not None and len(error.message) < 600
+    assert error is not None
+    assert len(error.message) < 600
 
 
 @pytest.mark.parametrize("error", [True, 7, ["x"], {"code": 1}, {"message": {"a": 1}}, {"message": ""}])
 def test_an_error_of_any_shape_is_one(error: Any) -> None:
     _, failure = watched(CHAT.watch(Usage(), False), [data({"error": error})])
-    assert failure is not None and failure.message == "the upstream reported an error: no details"
+    assert failure is not None
+    assert failure.message == "the upstream reported an error: no details"
 
 
 def test_a_failed_watch_stays_failed() -> None:
