@@ -143,6 +143,12 @@ def test_what_connection_names_is_dropped_in_any_spelling() -> None:
     assert flat(outgoing_headers(client, [], frozenset(), False)) == []
 
 
+def test_connection_can_not_take_away_what_is_the_instances_own() -> None:
+    client = headers(("Connection", "authorization, content-type"), ("Content-Type", "application/json"))
+    out = flat(outgoing_headers(client, [(b"Authorization", b"ours")], frozenset({b"authorization"}), False))
+    assert out == [("Authorization", "ours")]
+
+
 def test_a_clients_headers_stay_as_they_are() -> None:
     client = headers(*KEPT, *CREDENTIALS)
     before = flat(client)
