@@ -51,6 +51,10 @@ class GatewayProcess:
             file.seek(self._log_start)
             return file.read().decode("utf-8", "replace")
 
+    def ports(self, face: str) -> list[int]:
+        """All TCP ports of a face, in the order of its endpoints."""
+        return [int(port) for name, port in _LISTENS.findall(self.log) if name == face]
+
     def url(self, face: str, path: str = "") -> str:
         """Of ``admin``, ``proxy`` or ``control``."""
         return f"http://127.0.0.1:{self._ports[face]}{path}"

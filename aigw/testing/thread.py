@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from twisted.internet.threads import blockingCallFromThread
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from aigw.testing.upstream import Behaviour, FakeUpstream, Moment, Received
 
@@ -45,11 +46,14 @@ class ReactorThread:
 class ServedUpstream:
     """A `FakeUpstream` on a loopback port. ``fake``: may be read, and its behaviours changed, from any thread.
 
-    ``key``: what `as_model` has clients authenticate with; nothing checks it.
+    ``key``: what `as_model` has clients authenticate with; nothing checks it. ``tls``: a context factory, for https.
     """
 
-    def __init__(self, thread: ReactorThread, behaviour: Behaviour, key: str = "placeholder") -> None:
+    def __init__(
+        self, thread: ReactorThread, behaviour: Behaviour, key: str = "placeholder", *, tls: Any = None
+    ) -> None:
         self.key = key
+        self._tls = tls
         self.fake = FakeUpstream(thread.reactor, behaviour)
         self._thread = thread
         self._listening: Any = None
@@ -59,7 +63,7 @@ class ServedUpstream:
     @property
     def url(self) -> str:
         """Its base URL."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def received(self) -> list[Received]:
@@ -86,11 +90,15 @@ class ServedUpstream:
     def start(self) -> None:
         """Listen, on the same port as before."""
         if self._listening is None:
-            reactor = self._thread.reactor
-            self._listening = self._thread.call(
-                reactor.listenTCP, self.port, self.fake, backlog=512, interface="127.0.0.1"
-            )
+            self._listening = self._thread.call(self._listen)
             self.port = self._listening.getHost().port
+
+    def _listen(self) -> Any:
+        reactor: Any = self._thread.reactor
+        factory: Any = self.fake
+        if self._tls is not None:  # listenSSL would take its time from the process's own reactor
+            factory = TLSMemoryBIOFactory(self._tls, False, factory, clock=reactor)
+        return reactor.listenTCP(self.port, factory, backlog=512, interface="127.0.0.1")
 
     def stop(self) -> None:
         """Refuse connections, and drop those that there are."""

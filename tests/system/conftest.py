@@ -5,10 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from aigw.testing import chat
 from aigw.testing.process import GatewayProcess
@@ -33,13 +40,37 @@ def reactor_thread() -> Iterator[ReactorThread]:
         yield thread
 
 
+@attrs.frozen
+class Certificate:
+    """A self-signed one for localhost, in PEM files."""
+
+    key: Path
+    cert: Path
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    place = tmp_path_factory.mktemp("certificate")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    alternatives = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    now, day = datetime.now(UTC), timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - day).not_valid_after(now + day)
+    signed = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False).sign(key, SHA256())
+    made = Certificate(place / "key.pem", place / "cert.pem")
+    made.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    made.cert.write_bytes(signed.public_bytes(Encoding.PEM))
+    return made
+
+
 @pytest.fixture
-def upstreams(reactor_thread: ReactorThread) -> Iterator[Callable[[], ServedUpstream]]:
+def upstreams(reactor_thread: ReactorThread) -> Iterator[Callable[..., ServedUpstream]]:
     """Makes good models, which may be told to misbehave."""
     with ExitStack() as stack:
 
-        def serve() -> ServedUpstream:
-            upstream = ServedUpstream(reactor_thread, chat(), MODEL_KEY)
+        def serve(**fields: Any) -> ServedUpstream:
+            upstream = ServedUpstream(reactor_thread, chat(), MODEL_KEY, **fields)
             stack.callback(upstream.stop)
             return upstream
 

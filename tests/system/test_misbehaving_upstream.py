@@ -336,6 +336,35 @@ def test_a_connection_is_kept(single: Callable[..., str], upstream: ServedUpstre
     assert upstream.fake.connections == 1
 
 
+@pytest.mark.parametrize("size", [10, 5_000_000])
+def test_a_kept_connection_that_closes_while_a_request_goes_out(
+    size: int, single: Callable[..., str], upstream: ServedUpstream
+) -> None:
+    url = single(upstream)
+    assert chat_request(url).status == 200
+    upstream.fake.moment = Moment.HEAD
+    upstream.fake.script(play(RESET), answer(200, {"once": "more"}))
+    answered = ask("POST", url, {"messages": MESSAGES, "filling": "x" * size})
+    upstream.fake.moment = Moment.REQUEST
+    assert (answered.status, answered.json) == (200, {"once": "more"})
+    assert answered.headers["x-aigw-attempts"] == "1"
+    assert upstream.fake.connections == 2
+
+
+@pytest.mark.parametrize("size", [10, 20_000_000])
+def test_an_answer_before_the_request_is_all_out(
+    size: int, single: Callable[..., str], upstream: ServedUpstream
+) -> None:
+    upstream.does(play(answer_bytes(401), 0.2, CLOSE), Moment.HEAD)
+    answered = ask("POST", single(upstream), {"messages": MESSAGES, "filling": "x" * size})
+    assert (answered.status, answered.json) == (401, {"early": True})
+
+
+def answer_bytes(status: int) -> bytes:
+    body = b'{"early": true}'
+    return head(status, JSON, length=len(body), headers={"Connection": "close"}) + body
+
+
 def said(answered: Answered) -> str:
     """What the stream's deltas come to."""
     chunks = [json.loads(data.strip()) for data in sse_data(answered.body) if data.strip() != "[DONE]"]

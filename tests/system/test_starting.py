@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from aigw.testing.asking import ask
 from aigw.testing.process import GatewayProcess
+from aigw.testing.thread import ServedUpstream
 
 Gateways = Callable[..., GatewayProcess]
 
@@ -134,7 +136,11 @@ def test_two_gateways_on_one_store(gateways: Gateways) -> None:
     first.stop()
 
 
-def test_it_starts_on_what_it_left(data: Path, gateways: Gateways) -> None:
+def test_what_was_put_works_after_a_restart(gateways: Gateways, upstream: ServedUpstream) -> None:
     gateway = gateways().start()
-    assert gateway.admin("GET", "/routes/kept").status == 200
+    gateway.put_route("kept", {"ai-proxy": upstream.as_model()})
+    gateway.stop()
+    gateway.start()
+    assert ask("POST", gateway.url("proxy", "/kept"), {"messages": []}).status == 200
+    assert upstream.received[0].headers["authorization"] == f"Bearer {upstream.key}"
     gateway.stop()
