@@ -165,7 +165,7 @@ def test_the_five_minute_path_prints_what_the_readme_shows(terminal: Terminal) -
         if example.language == "python":
             script = terminal.directory / "example.py"
             script.write_text(terminal.substituted(example.text))
-            assert "you said Hello" in terminal.run(f"{sys.executable} {script}")
+            assert "you said Hello" in terminal.run(f".venv/bin/python {script}")
             continue
         for command, expected in commands(example.text):
             got = terminal.run(command)

@@ -15,7 +15,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from aigw.balancing.candidates import Candidates
 from aigw.balancing.deadlines import attempt_deadline
 from aigw.dialects.dialect import Prepared, Verdict
-from aigw.errors import GatewayError, UpstreamBadReply, UpstreamTimeout
+from aigw.errors import GatewayError, UpstreamBadReply, UpstreamReplyTooLarge, UpstreamTimeout
 from aigw.exchange import Attempt, Exchange, HeaderList, Reply
 from aigw.llm.call import Call
 from aigw.llm.endpoint import outgoing_headers, relayed_headers
@@ -42,6 +42,9 @@ class Try:
     candidates: Candidates[Target]
     record: Attempt
     started: float
+    _fields: HeaderList = attrs.field(init=False)
+    _media_type: bytes = attrs.field(init=False)
+    _encoding: bytes = attrs.field(init=False)
 
     async def reply(self) -> Reply:
         """The instance's answer, whatever its status.
@@ -63,11 +66,16 @@ class Try:
         response = await self._head()
         self.exchange.timeline.upstream_head = self.clock.seconds()
         self.record.status = response.code
+        self._fields = fields = _fields_of(response)
+        self._media_type = _first(fields, b"content-type").partition(b";")[0].rstrip()
+        self._encoding = _first(fields, b"content-encoding")
         if not (200 <= response.code < 300 or 400 <= response.code < 600):
             response.deliverBody(rejected := self._body(response, streams=False))
             rejected.abort()
             raise UpstreamBadReply(_why_not_relayed(response.code))
-        streams = response.code == 200 and _media_type(response) == b"text/event-stream"
+        streams = response.code == 200 and self._media_type == b"text/event-stream"
+        if not streams and (reply := self._at_once(response)) is not None:
+            return reply
         body = self._body(response, streams)
         response.deliverBody(body)
         return await (self._stream(response, body) if streams else self._answer(response, body))
@@ -78,8 +86,6 @@ class Try:
         url = target.url(call.dialect.name, exchange.path)
         data = target.shape(call.dialect.name).outgoing(call.body, self._prepared.sets)
         headers = outgoing_headers(exchange.headers, target.headers, target.header_names, target.brings_own_key)
-        if not headers.hasHeader(b"content-type"):
-            headers.setRawHeaders(b"Content-Type", [b"application/json"])
         head: Deferred[Any] = target.client.request("POST", url, headers=headers, data=data)
         wait = self._time_left(target.deadlines.first_byte)
         if wait is not None:
@@ -105,43 +111,55 @@ class Try:
         deadlines = [self._deadline()]
         if streams and self.target.max_stream is not None:
             deadlines.append(self.clock.seconds() + self.target.max_stream)
-        encoding = _encoding(response)
         return UpstreamBody(
             self.clock,
             idle=self.target.deadlines.idle,
             deadline=min((d for d in deadlines if d is not None), default=None),
             max_bytes=self.target.max_bytes,
-            encoding=encoding if encoding in DECODED else b"",
+            encoding=self._encoding if self._encoding in DECODED else b"",
         )
 
     # An answer that is complete in itself.
 
+    def _at_once(self, response: Any) -> Reply | None:
+        """The reply, if a short answer has come in one piece with its head and nothing about it is unusual."""
+        if response.code != 200 or self._encoding or self._media_type != b"application/json":
+            return None
+        raw: bytes | None = response.whole() if hasattr(response, "whole") else None
+        if raw is None:
+            return None
+        if self.target.max_bytes is not None and len(raw) > self.target.max_bytes:
+            raise UpstreamReplyTooLarge("the upstream's reply is over max_response_bytes")
+        self._first_token_came()
+        self.call.dialect.body_usage(raw, self.exchange.usage)
+        return Reply(status=200, headers=self._headers(), body=raw)
+
     async def _answer(self, response: IResponse, body: UpstreamBody) -> Reply:
-        collects = _media_type(response) == b"application/json" and self.exchange.buffering
+        collects = self._media_type == b"application/json" and self.exchange.buffering
         if self.candidates.goes_on_after(response.code, self.clock.seconds()):
-            return Reply(status=response.code, headers=self._headers(response), source=body)
+            return Reply(status=response.code, headers=self._headers(), source=body)
         if collects or response.code >= 400:
             await body.watch(_never_enough, COLLECTED)
         self._first_token_came()
         if response.code >= 400:
             return self._error(response, body)
-        headers, usage = self._headers(response), self.exchange.usage
+        headers, usage = self._headers(), self.exchange.usage
         if body.complete:
             self.call.dialect.body_usage(raw := body.held(), usage)
             return Reply(status=response.code, headers=headers, body=raw)
-        length = None if response.length is UNKNOWN_LENGTH or _encoding(response) in DECODED else response.length
+        length = None if response.length is UNKNOWN_LENGTH or self._encoding in DECODED else response.length
         reply = Reply(status=response.code, headers=headers, source=body, length=length)
         return reply.through(UsageInTail(self.call.dialect, usage))
 
     def _error(self, response: IResponse, body: UpstreamBody) -> Reply:
         """An error that quotes the credentials it refused must not show them to the client."""
-        headers, scrubber = self._headers(response), self.target.scrubber
+        headers, scrubber = self._headers(), self.target.scrubber
         if body.complete:
             return Reply(status=response.code, headers=headers, body=scrubber.whole(body.held()))
         return Reply(status=response.code, headers=headers, source=body).through(scrubber.stream())
 
-    def _headers(self, response: IResponse) -> HeaderList:
-        return relayed_headers(response.headers, decoded=_encoding(response) in DECODED)
+    def _headers(self) -> HeaderList:
+        return relayed_headers(self._fields, decoded=self._encoding in DECODED)
 
     # A stream of events.
 
@@ -150,9 +168,7 @@ class Try:
         began = False
         if self.candidates.has_more(self.clock.seconds()):
             began = await self._hold(body)
-        reply = Reply(
-            status=response.code, headers=self._headers(response), source=body, error_event=dialect.error_event
-        )
+        reply = Reply(status=response.code, headers=self._headers(), source=body, error_event=dialect.error_event)
         if began:
             self._first_token_came()
         else:
@@ -230,16 +246,20 @@ def _never_enough(data: bytes) -> bool:
     return False
 
 
-def _media_type(response: IResponse) -> bytes:
-    values = response.headers.getRawHeaders(b"content-type") or [b""]
-    media_type: bytes = values[0].partition(b";")[0].strip().lower()
-    return media_type
+def _fields_of(response: Any) -> HeaderList:
+    """The header fields in order; those of our own client have them ready."""
+    fields: HeaderList | None = getattr(response, "fields", None)
+    if fields is not None:
+        return fields
+    return [(name, value) for name, values in response.headers.getAllRawHeaders() for value in values]
 
 
-def _encoding(response: IResponse) -> bytes:
-    values = response.headers.getRawHeaders(b"content-encoding") or [b""]
-    encoding: bytes = values[0].strip().lower()
-    return encoding
+def _first(fields: HeaderList, wanted: bytes) -> bytes:
+    """The lower-case value of the first field of this name, or nothing."""
+    for name, value in fields:
+        if len(name) == len(wanted) and name.lower() == wanted:
+            return value.strip().lower()
+    return b""
 
 
 def _no_head(result: object, seconds: float) -> Failure:

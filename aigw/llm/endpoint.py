@@ -9,6 +9,7 @@ from twisted.web.http_headers import Headers
 
 from aigw.exchange import HeaderList
 from aigw.providers.provider import Provider
+from aigw.upstream.headers import HeaderBlock
 
 HOP_BY_HOP = frozenset(
     {
@@ -56,36 +57,35 @@ def url_of(endpoint: str | None, provider: Provider, dialect: str, path: str, qu
     return parts.geturl().encode("ascii")
 
 
-def outgoing_headers(client: Headers, own: HeaderList, own_names: frozenset[bytes], with_credentials: bool) -> Headers:
-    """What goes to the upstream: the client's headers less those of its connection and its credentials, then ours.
+def outgoing_headers(
+    client: Headers, own: HeaderBlock, own_names: frozenset[bytes], with_credentials: bool
+) -> HeaderBlock:
+    """What goes to the upstream: the client's headers less those of its connection and its credentials, and ours; and
+    a Content-Type in any case.
 
     ``own``: the instance's ``auth.header``; ``own_names``: their lower-case names. ``with_credentials``: the client
     brings its own key.
     """
     connection = client.getRawHeaders(b"connection")
-    named = frozenset() if connection is None else _tokens(connection)
-    headers = Headers()
+    kept = own_names | NOT_FORWARDED if connection is None else own_names | NOT_FORWARDED | _tokens(connection)
+    if not with_credentials:
+        kept = kept | CREDENTIALS
+    fields: HeaderList = []
     for name, values in client.getAllRawHeaders():
-        lower = name.lower()
-        if lower in NOT_FORWARDED or lower in own_names or lower in named:
-            continue
-        if lower in CREDENTIALS and not with_credentials:
-            continue
-        headers.setRawHeaders(name, values)
-    for name, value in own:
-        headers.addRawHeader(name, value)
-    return headers
+        if name.lower() not in kept:
+            fields += [(name, value) for value in values]
+    if b"content-type" not in own_names and (b"content-type" in kept or not client.hasHeader(b"content-type")):
+        fields.append((b"Content-Type", b"application/json"))
+    return own.plus(fields)
 
 
-def relayed_headers(upstream: Headers, decoded: bool) -> HeaderList:
-    """What of the upstream's headers reaches the client; ``decoded``: its Content-Encoding was undone."""
-    connection = upstream.getRawHeaders(b"connection")
-    dropped = NOT_RELAYED if connection is None else NOT_RELAYED | _tokens(connection)
-    if decoded:
-        dropped = dropped | {b"content-encoding"}
-    return [
-        (name, value) for name, values in upstream.getAllRawHeaders() if name.lower() not in dropped for value in values
-    ]
+def relayed_headers(fields: HeaderList, decoded: bool) -> HeaderList:
+    """What of the upstream's headers reaches the client; ``decoded``: its Content-Encoding was undone.
+
+    ``fields``: without those of its connection, which the upstream's client has taken out.
+    """
+    dropped = NOT_RELAYED | {b"content-encoding"} if decoded else NOT_RELAYED
+    return [field for field in fields if field[0].lower() not in dropped]
 
 
 def _tokens(values: Iterable[bytes]) -> frozenset[bytes]:

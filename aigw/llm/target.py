@@ -18,6 +18,7 @@ from aigw.llm.shaping import Shape, shape_of
 from aigw.model.references import Unresolved, resolve
 from aigw.providers import PROVIDERS
 from aigw.providers.provider import Provider
+from aigw.upstream.headers import HeaderBlock
 from aigw.upstream.profile import Profile
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Target:
     deadlines: Deadlines
     max_stream: float | None
     max_bytes: int | None
-    headers: HeaderList = attrs.field(repr=False)
+    headers: HeaderBlock = attrs.field(repr=False)
     header_names: frozenset[bytes]
     query: Mapping[str, str] = attrs.field(repr=False)
     brings_own_key: bool
@@ -104,7 +105,7 @@ def target_of(name: str, weight: int, priority: int, model: Model, plugin: Trans
         deadlines=deadlines,
         max_stream=None if stream_ms is None else stream_ms / 1000,
         max_bytes=_first(model.max_response_bytes, plugin.max_response_bytes, None),
-        headers=headers,
+        headers=HeaderBlock(headers),
         header_names=frozenset(n.lower() for n, _ in headers),
         query=query,
         brings_own_key=not model.auth.header and not model.auth.query,
@@ -116,7 +117,7 @@ def target_of(name: str, weight: int, priority: int, model: Model, plugin: Trans
 def account_of(target: Target) -> Hashable:
     """What makes two instances of different routes the same one for an upstream: endpoint, model and credentials."""
     model = target.model
-    credentials = hash((tuple(target.headers), tuple(target.query.items())))
+    credentials = hash((target.headers.block, tuple(target.query.items())))
     return (model.provider, model.override.endpoint, str(model.options.get("model")), target.name, credentials)
 
 

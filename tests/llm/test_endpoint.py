@@ -8,6 +8,7 @@ from twisted.web.http_headers import Headers
 from aigw.llm.endpoint import outgoing_headers, relayed_headers, url_of
 from aigw.llm.target import passed_path
 from aigw.providers import PROVIDERS
+from aigw.upstream.headers import HeaderBlock
 
 CHAT = "openai-chat"
 
@@ -117,42 +118,46 @@ NOT_FORWARDED = [
     ("Cookie", "session=1"),
     ("Expect", "100-continue"),
 ]
+JSON = ("Content-Type", "application/json")
 CREDENTIALS = [("Authorization", "Bearer client"), ("X-Api-Key", "client"), ("Api-Key", "client")]
 
 
 def test_the_clients_headers_go_along_without_those_of_its_connection_and_its_credentials() -> None:
     client = headers(*KEPT, *OF_THE_CONNECTION, *NOT_FORWARDED, *CREDENTIALS)
     own = [(b"Authorization", b"Bearer own"), (b"x-goog-key", b"k")]
-    out = flat(outgoing_headers(client, own, frozenset({b"authorization", b"x-goog-key"}), False))
+    out = flat(outgoing_headers(client, HeaderBlock(own), frozenset({b"authorization", b"x-goog-key"}), False))
     assert sorted(out) == sorted([*KEPT, ("Authorization", "Bearer own"), ("X-Goog-Key", "k")])
 
 
 def test_a_client_that_brings_its_own_key_has_it_forwarded() -> None:
-    out = flat(outgoing_headers(headers(*NOT_FORWARDED, *CREDENTIALS), [], frozenset(), True))
-    assert sorted(out) == sorted(CREDENTIALS)
+    out = flat(outgoing_headers(headers(*NOT_FORWARDED, *CREDENTIALS), HeaderBlock([]), frozenset(), True))
+    assert sorted(out) == sorted([*CREDENTIALS, JSON])
 
 
 def test_what_the_instance_says_itself_wins_over_the_client() -> None:
     client = headers(("X-Tenant", "mine"), ("x-tenant", "mine, too"), ("User-Agent", "curl"))
-    out = flat(outgoing_headers(client, [(b"X-Tenant", b"ours")], frozenset({b"x-tenant"}), False))
-    assert sorted(out) == [("User-Agent", "curl"), ("X-Tenant", "ours")]
+    out = flat(outgoing_headers(client, HeaderBlock([(b"X-Tenant", b"ours")]), frozenset({b"x-tenant"}), False))
+    assert sorted(out) == [JSON, ("User-Agent", "curl"), ("X-Tenant", "ours")]
 
 
 def test_what_connection_names_is_dropped_in_any_spelling() -> None:
     client = headers(("connection", "Keep-Alive , x-ONE"), ("Connection", "X-Two"), ("X-One", "1"), ("x-two", "2"))
-    assert flat(outgoing_headers(client, [], frozenset(), False)) == []
+    assert flat(outgoing_headers(client, HeaderBlock([]), frozenset(), False)) == [JSON]
 
 
 def test_connection_can_not_take_away_what_is_the_instances_own() -> None:
     client = headers(("Connection", "authorization, content-type"), ("Content-Type", "application/json"))
-    out = flat(outgoing_headers(client, [(b"Authorization", b"ours")], frozenset({b"authorization"}), False))
-    assert out == [("Authorization", "ours")]
+    out = flat(
+        outgoing_headers(client, HeaderBlock([(b"Authorization", b"ours")]), frozenset({b"authorization"}), False)
+    )
+    assert out == [("Authorization", "ours"), JSON]
 
 
 def test_a_clients_headers_stay_as_they_are() -> None:
     client = headers(*KEPT, *CREDENTIALS)
     before = flat(client)
-    outgoing_headers(client, [(b"User-Agent", b"ours")], frozenset({b"user-agent"}), False).setRawHeaders(b"X", [b"1"])
+    own = HeaderBlock([(b"User-Agent", b"ours")])
+    outgoing_headers(client, own, frozenset({b"user-agent"}), False).copy().setRawHeaders(b"X", [b"1"])
     assert flat(client) == before
 
 
@@ -177,7 +182,8 @@ NOT_RELAYED = [
 
 
 def test_what_of_an_upstreams_headers_reaches_the_client() -> None:
-    upstream = headers(*RELAYED, *NOT_RELAYED, *OF_THE_CONNECTION, ("Content-Encoding", "gzip"))
+    sent = [*RELAYED, *NOT_RELAYED, *OF_THE_CONNECTION[1:-1], ("Content-Encoding", "gzip")]
+    upstream = [(name.encode(), value.encode()) for name, value in sent]
     relayed = [(n.decode(), v.decode()) for n, v in relayed_headers(upstream, decoded=True)]
     assert relayed == RELAYED
     encoded = relayed_headers(upstream, decoded=False)

@@ -48,7 +48,7 @@ def test_an_endpoint_with_a_path_takes_every_dialect() -> None:
 
 def test_what_is_missing_is_told_when_the_instance_is_used() -> None:
     one = target(auth={"header": {"X-Key": "$env://A"}, "query": {"k": "$env://B"}}, environ={"A": "x"})
-    assert (one.headers, one.query) == ([], {})
+    assert (one.headers.block, one.query) == (b"", {})
     assert not one.brings_own_key
     with pytest.raises(InstanceUnusable, match=r"^instance a can't be called: environment variable B is not set$"):
         one.url("openai-chat", "/x")
@@ -64,7 +64,7 @@ def test_who_brings_the_key(auth: dict[str, Any], brings: bool) -> None:
 
 def test_headers_are_bytes_in_the_order_in_which_they_were_written() -> None:
     one = target(auth={"header": {"X-B": "caf\u00e9", "authorization": "Bearer x"}})
-    assert one.headers == [(b"X-B", "caf\u00e9".encode()), (b"authorization", b"Bearer x")]
+    assert one.headers.block == "X-B: caf\u00e9\r\nauthorization: Bearer x\r\n".encode()
     assert one.header_names == {b"x-b", b"authorization"}
 
 
