@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import resource
@@ -18,28 +19,66 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import scenarios, upstream
-from benchmarks.contenders import CONTENDERS, Place, Running
+import attrs
+
+from benchmarks import machine, picture, scenarios, upstream
+from benchmarks.contenders import CONTENDERS, Place, Running, Start
 from benchmarks.figures import Results
+from benchmarks.machine import Meanwhile
+from benchmarks.peers import PEERS
 from benchmarks.processes import NotStarted
-from benchmarks.scenarios import Scenario
+from benchmarks.scenarios import Memory, Plan
 
 _PACKAGES = {"nginx": "nginx", "wrk": "wrk"}
+_EVERYONE: Mapping[str, Start] = {**CONTENDERS, **PEERS}
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="half a minute: aigw and nginx, three scenarios")
-    parser.add_argument("--only", metavar="NAME,...", help=f"which contenders, of {', '.join(CONTENDERS)}")
-    parser.add_argument("--rounds", type=int, help="how often each scenario is run (default: 5; quick: 3)")
-    parser.add_argument("--routes", type=int, default=1000, help="how many routes aigw has (default: 1000)")
-    parser.add_argument("--aigw-arg", action="append", default=[], help="an argument for twistd aigw; repeatable")
-    parser.add_argument("--cores", metavar="CONTENDER,LOAD", help="which cores (default: the last, the first)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there")
+    add = parser.add_argument
+    add("--quick", action="store_true", help="half a minute: aigw and nginx, three scenarios")
+    add("--peers", action="store_true", help=f"also: {', '.join(PEERS)}; they are installed in --peer-dir")
+    add("--peer-dir", type=Path, metavar="DIR", help="where peers are kept (default: a directory of this run)")
+    add("--only", metavar="NAME,...", help=f"which contenders, of {', '.join(_EVERYONE)}")
+    add("--rounds", type=int, help="how often each scenario is run (default: 5; quick: 3)")
+    add(
+        "--open-streams",
+        metavar="N,...",
+        default="1000",
+        help="memory is measured with so many (default: 1000; 0: not)",
+    )
+    add("--routes", type=int, default=1000, help="how many routes aigw has (default: 1000)")
+    add("--aigw-arg", action="append", default=[], help="an argument for twistd aigw, as in --aigw-arg=--workers")
+    add("--cores", metavar="CONTENDER,LOAD", help="which cores (default: the last, the first)")
+    add("--nice", type=int, default=0, help="of all processes; below 0, as root, others on the machine disturb less")
+    add("--json", type=Path, metavar="FILE", help="write all values there")
+    add("--picture", type=Path, metavar="FILE", help="draw them there (needs matplotlib)")
     return parser.parse_args(argv)
 
 
+def _complaint(options: argparse.Namespace) -> str | None:
+    """Why it can't be done, if so."""
+    missing = [package for program, package in _PACKAGES.items() if not shutil.which(program)]
+    if missing:
+        return f"missing: apt-get install {' '.join(missing)}"
+    unknown = sorted(set(_names(options)) - set(_EVERYONE))
+    if unknown:
+        return f"unknown: {', '.join(unknown)}; there are {', '.join(_EVERYONE)}"
+    if options.picture and not importlib.util.find_spec("matplotlib"):
+        return "--picture needs matplotlib: pip install matplotlib, or leave it, and draw --json FILE elsewhere"
+    return None
+
+
+def _names(options: argparse.Namespace) -> list[str]:
+    if options.only:
+        return list(options.only.split(","))
+    if options.quick:
+        return ["nginx", "aigw"]
+    return list(_EVERYONE if options.peers else CONTENDERS)
+
+
 def _cores(given: str | None) -> tuple[int, int]:
+    """The contender's core, and the load's."""
     allowed = sorted(os.sched_getaffinity(0))
     contender, load = (int(core) for core in given.split(",")) if given else (allowed[-1], allowed[0])
     return contender, load
@@ -50,9 +89,9 @@ def _say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _place(options: argparse.Namespace) -> Iterator[Place]:
-    """Start the upstreams in a directory of our own."""
-    contender, load = _cores(options.cores)
+def _place(options: argparse.Namespace, cores: tuple[int, int]) -> Iterator[Place]:
+    """Start the upstreams, in a directory of our own."""
+    contender, load = cores
     os.sched_setaffinity(0, {load})
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aigw-benchmark-")))
@@ -66,8 +105,10 @@ def _place(options: argparse.Namespace) -> Iterator[Place]:
             directory=directory,
             chat_port=chat_port,
             stream_port=stream_port,
+            user=user,
             aigw_args=options.aigw_arg,
             routes=options.routes,
+            peer_directory=(options.peer_dir or directory / "peers").absolute(),
         )
 
 
@@ -77,7 +118,7 @@ def _start(names: Sequence[str], place: Place, stack: contextlib.ExitStack) -> d
     for name in names:
         started = time.monotonic()
         try:
-            running[name] = CONTENDERS[name](place)
+            running[name] = _EVERYONE[name](place)
         except NotStarted as error:
             _say(f"{name}: left out: {error}")
             continue
@@ -86,32 +127,70 @@ def _start(names: Sequence[str], place: Place, stack: contextlib.ExitStack) -> d
     return running
 
 
-def _run(running: Mapping[str, Running], plan: Sequence[Scenario], rounds: int, results: Results, place: Place) -> None:
-    """Round after round, scenario after scenario, the contenders one after another."""
+def _run(names: Sequence[str], plan: Plan, results: Results, place: Place) -> list[str]:
+    """Round after round, scenario after scenario, the contenders one after another. Gives who could be started."""
+    with contextlib.ExitStack() as stack:
+        running = _start(names, place, stack)
+        for contender in running.values():
+            scenarios.warm(contender, plan.warm, place.directory)
+        for number in range(plan.rounds):
+            for scenario in plan.scenarios:
+                _say(f"round {number + 1} of {plan.rounds}: {scenario.name}")
+                for name, contender in running.items():
+                    contender.settle()
+                    scenario.run(name, contender, results, place.directory)
+    return list(running)
+
+
+def _run_memory(names: Sequence[str], scenario: Memory, rounds: int, results: Results, place: Place) -> None:
+    """The same, but everyone is started for each round."""
     for number in range(rounds):
-        for scenario in plan:
-            _say(f"round {number + 1} of {rounds}: {scenario.name}")
-            for name, contender in running.items():
-                scenario.run(name, contender, results, place.directory)
+        _say(f"round {number + 1} of {rounds}: {scenario.name}")
+        for name in names:
+            with contextlib.ExitStack() as stack:
+                for running in _start([name], place, stack).values():
+                    scenario.run(name, running, results, place.directory)
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    plan = scenarios.QUICK if options.quick else scenarios.FULL
+    return attrs.evolve(plan, rounds=options.rounds or plan.rounds)
+
+
+def _measure(options: argparse.Namespace, cores: tuple[int, int]) -> Results:
+    results = Results(machine=machine.describe(cores))
+    plan = _plan(options)
+    with _place(options, cores) as place:
+        before = Meanwhile.now()
+        names = _run(_names(options), plan, results, place)
+        opens = [] if options.quick else [int(number) for number in options.open_streams.split(",")]
+        for number in filter(None, opens):
+            contenders = [name for name in names if name != "direct"]
+            _run_memory(contenders, Memory(streams=number), min(plan.rounds, 3), results, place)
+        others = Meanwhile.now().others_since(before)
+    scenarios.add_differences(results)
+    if others > 0.05:
+        results.note(f"others kept {others:.2f} cores of this machine busy meanwhile")
+    return results
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run it; the exit status is 1 if something is missing or somebody was left out."""
+    """Run it. The exit status is 1 if it can't be done."""
     options = _options(argv)
-    missing = [package for program, package in _PACKAGES.items() if not shutil.which(program)]
-    if missing:
-        _say(f"missing: apt-get install {' '.join(missing)}")
+    complaint = _complaint(options)
+    if complaint:
+        _say(complaint)
         return 1
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    names = options.only.split(",") if options.only else ["nginx", "aigw"]
-    results = Results()
-    with _place(options) as place, contextlib.ExitStack() as stack:
-        running = _start(names, place, stack)
-        _run(running, scenarios.QUICK, options.rounds or 3, results, place)
+    if options.nice:
+        os.nice(options.nice)
+    results = _measure(options, _cores(options.cores))
     print(results.table())
     if options.json:
-        options.json.write_text(json.dumps(results.as_json(), indent=1))
+        options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")
+    if options.picture:
+        picture.draw(results.as_json(), options.picture)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -23,17 +23,17 @@ class Place:
     stream_port: int
     aigw_args: Sequence[str] = ()
     routes: int = 1000
-    peer_directory: Path | None = None
-
-    @property
-    def user(self) -> str:
-        """nginx's directive that keeps it who we are."""
-        return "user root;" if os.geteuid() == 0 else ""
+    peer_directory: Path
+    user: str = ""
+    """nginx's directive that keeps it who we are."""
 
 
 @attrs.frozen(kw_only=True)
 class Running:
-    """A started contender: its processes (none for the bare upstream), and where to ask it."""
+    """A started contender: its processes (none for the bare upstream), and where to ask it.
+
+    The last of several processes is the one that has the streams.
+    """
 
     processes: Sequence[Process]
     chat: Target
@@ -44,8 +44,17 @@ class Running:
         return processes.cpu_seconds([process.pid for process in self.processes])
 
     def rss_bytes(self) -> int:
-        """Resident memory of all its processes."""
-        return processes.rss_bytes([process.pid for process in self.processes])
+        """Resident memory of the process that has the streams, and of its descendants."""
+        return processes.rss_bytes([self.processes[-1].pid])
+
+    def settle(self) -> None:
+        """Wait until it has done what clients left behind, for some seconds at the most."""
+        for _ in range(40):
+            before = self.cpu_seconds()
+            time.sleep(0.1)
+            if self.cpu_seconds() - before < 0.02:
+                return
+            time.sleep(0.15)
 
     def stop(self) -> None:
         """End them."""
@@ -64,7 +73,7 @@ def start_direct(place: Place) -> Running:
 
 _NGINX = """
 daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log stderr; {user}
-events {{ worker_connections 32768; }}
+events {{ worker_connections 12288; }}
 http {{
     access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
     client_body_temp_path {directory}/nginx-body; proxy_temp_path {directory}/nginx-proxy;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -11,12 +11,13 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class Figure:
-    """Something measured. ``best`` says which of several rounds was disturbed least: the least, or the most."""
+    """Something measured. ``best_is_most``: of several rounds, instead of the least. ``compared``: with nginx."""
 
     name: str
     unit: str
     digits: int = 1
     best_is_most: bool = False
+    compared: bool = True
 
     def best(self, values: Iterable[float]) -> float:
         return max(values) if self.best_is_most else min(values)
@@ -28,6 +29,7 @@ class Results:
 
     values: dict[Figure, dict[str, list[float]]] = attrs.field(factory=dict)
     notes: list[str] = attrs.field(factory=list)
+    machine: Mapping[str, str] = attrs.field(factory=dict)
 
     def add(self, figure: Figure, contender: str, value: float) -> None:
         """Keep the value of one more round."""
@@ -42,6 +44,16 @@ class Results:
         """The value of the round that was disturbed least."""
         values = self.values.get(figure, {}).get(contender)
         return figure.best(values) if values else None
+
+    def add_difference(self, figure: Figure, base: str, name: str) -> None:
+        """A figure that is what others have more than the best round of ``base``."""
+        least = self.best(figure, base)
+        if least is None:
+            return
+        for contender, values in self.values[figure].items():
+            if contender not in (base, "direct"):
+                for value in values:
+                    self.add(attrs.evolve(figure, name=name), contender, value - least)
 
     def contenders(self) -> list[str]:
         """All that have a value."""
@@ -66,11 +78,12 @@ class Results:
         best = figure.best(values)
         text = f"{best:,.{figure.digits}f} {spread(values, best)}"
         plain = self.best(figure, "nginx")
-        return text if not plain or contender == "nginx" else f"{text} [{best / plain:.2f}x]"
+        return text if not plain or contender == "nginx" or not figure.compared else f"{text} [{best / plain:.2f}x]"
 
     def as_json(self) -> dict[str, Any]:
         """All values of all rounds."""
         return {
+            "machine": dict(self.machine),
             "figures": [
                 {**attrs.asdict(figure), "rounds": rounds, "best": {n: figure.best(v) for n, v in rounds.items()}}
                 for figure, rounds in self.values.items()

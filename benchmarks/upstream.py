@@ -64,6 +64,7 @@ def _answer(size: int) -> bytes:
 
 
 ANSWER = _answer(600)
+MODELS = b'{"object":"list","data":[{"id":"gpt-4o-mini","object":"model","created":1718000000,"owned_by":"benchmark"}]}'
 
 _NGINX = """
 daemon off; worker_processes 1; pid {directory}/upstream.pid; error_log stderr; {user}
@@ -78,6 +79,7 @@ http {{
             add_header openai-processing-ms 12;
             return 200 '{answer}';
         }}
+        location = /v1/models {{ return 200 '{models}'; }}
     }}
 }}
 """
@@ -87,7 +89,8 @@ def start_chat(directory: Path, *, user: str, core: int) -> tuple[Process, int]:
     """nginx that answers anything with 600 bytes of chat completion, and its port."""
     (port,) = processes.free_ports(1)
     config = directory / "upstream.conf"
-    config.write_text(_NGINX.format(directory=directory, port=port, answer=ANSWER.decode(), user=user))
+    answers = {"answer": ANSWER.decode(), "models": MODELS.decode()}
+    config.write_text(_NGINX.format(directory=directory, port=port, user=user, **answers))
     argv: list[str | Path] = ["nginx", "-c", config, "-p", directory, "-e", "stderr"]
     process = processes.start(argv, name="upstream-chat", core=core, directory=directory)
     processes.wait_until(lambda: processes.listening(port), process, seconds=10)
@@ -189,7 +192,7 @@ class Upstream:
     def _answer(self, connection: _Connection, body: bytes) -> None:
         asked = _ASKED.search(body)
         if asked is None:
-            self._send(connection, _WHOLE)
+            self._send(connection, _LISTING)
             return
         count, pace = int(asked[1]), int(asked[2])
         if not pace:
@@ -239,7 +242,7 @@ class Upstream:
             self._epoll.modify(connection.sock, select.EPOLLIN | select.EPOLLOUT * waiting)
 
 
-_WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(ANSWER), ANSWER)
+_LISTING = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(MODELS), MODELS)
 
 
 def _complete(head: bytes, body: bytes) -> bool:
