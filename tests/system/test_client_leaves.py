@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,7 +39,7 @@ PHASES: Mapping[str, tuple[Behaviour, bytes]] = {
 class Client:
     """One that can leave at any time."""
 
-    def __init__(self, url: str, body: Any = REQUEST) -> None:
+    def __init__(self, url: str, body: Any) -> None:
         parts = urlsplit(url)
         content = json.dumps(body).encode()
         self.socket = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10)
@@ -55,6 +56,19 @@ class Client:
 
     def leave(self) -> None:
         self.socket.close()
+
+
+@pytest.fixture
+def clients() -> Iterator[Callable[..., Client]]:
+    """Makes clients that are gone after the test, at the latest."""
+    with ExitStack() as stack:
+
+        def make(url: str, body: Any = REQUEST) -> Client:
+            client = Client(url, body)
+            stack.callback(client.leave)
+            return client
+
+        yield make
 
 
 def wait_for(condition: Callable[[], object], patience: float = 3.0) -> float:
@@ -75,11 +89,12 @@ def test_the_upstream_sees_it_within_a_second(
     hybrid: Callable[..., str],
     upstream: ServedUpstream,
     upstreams: Callable[[], ServedUpstream],
+    clients: Callable[..., Client],
 ) -> None:
     behaviour, expected = PHASES[phase]
     upstream.does(behaviour)
     cloud = upstreams()
-    client = Client(single(upstream) if lonely else hybrid(upstream, cloud))
+    client = clients(single(upstream) if lonely else hybrid(upstream, cloud))
     wait_for(lambda: upstream.received)
     client.read_until(expected)
     time.sleep(0.05)
@@ -98,7 +113,9 @@ def test_a_request_that_is_not_finished_reaches_nobody(single: Callable[..., str
     assert upstream.fake.connections == 0
 
 
-def test_one_that_leaves_while_the_request_goes_out(single: Callable[..., str], upstream: ServedUpstream) -> None:
+def test_one_that_leaves_while_the_request_goes_out(
+    single: Callable[..., str], upstream: ServedUpstream, clients: Callable[..., Client]
+) -> None:
     async def deaf_for_a_while(talk: Any) -> None:
         talk.stop_reading()
         await talk.sleep(0.3)
@@ -106,18 +123,18 @@ def test_one_that_leaves_while_the_request_goes_out(single: Callable[..., str], 
         await talk.silence()
 
     upstream.does(deaf_for_a_while, Moment.HEAD)
-    client = Client(single(upstream), {**REQUEST, "filling": "x" * 30_000_000})
+    client = clients(single(upstream), {**REQUEST, "filling": "x" * 30_000_000})
     wait_for(lambda: upstream.received)
     client.leave()
     wait_for(lambda: upstream.fake.open == 0)
 
 
 def test_the_usage_so_far_is_accounted(
-    gateway: GatewayProcess, single: Callable[..., str], upstream: ServedUpstream
+    gateway: GatewayProcess, single: Callable[..., str], upstream: ServedUpstream, clients: Callable[..., Client]
 ) -> None:
     usage = {"prompt_tokens": 1234, "completion_tokens": 56, "total_tokens": 1290}
     upstream.does(play(head() + HI + event(usage_chunk(usage=usage)) + HI, SILENCE))
-    client = Client(url := single(upstream))
+    client = clients(url := single(upstream))
     client.read_until(b"Hi")
     time.sleep(0.1)
     client.leave()
@@ -127,26 +144,26 @@ def test_the_usage_so_far_is_accounted(
 
 
 def test_many_that_leave_leave_nothing_behind(
-    gateway: GatewayProcess, single: Callable[..., str], upstream: ServedUpstream
+    gateway: GatewayProcess, single: Callable[..., str], upstream: ServedUpstream, clients: Callable[..., Client]
 ) -> None:
     upstream.does(play(head() + HI, SILENCE))
     url = single(upstream)
-    clients = [Client(url) for _ in range(100)]
-    wait_for(lambda: len(upstream.received) == len(clients))
-    assert in_flight(gateway) == len(clients)
-    for client in clients:
+    crowd = [clients(url) for _ in range(100)]
+    wait_for(lambda: len(upstream.received) == len(crowd))
+    assert in_flight(gateway) == len(crowd)
+    for client in crowd:
         client.leave()
     wait_for(lambda: upstream.fake.open == 0)
     wait_for(lambda: in_flight(gateway) == 0)
 
 
 def test_a_slow_client_slows_its_upstream_down(
-    gateway: GatewayProcess, single: Callable[..., str], upstream: ServedUpstream
+    gateway: GatewayProcess, single: Callable[..., str], upstream: ServedUpstream, clients: Callable[..., Client]
 ) -> None:
     """A stream without end, and a client that does not read: it stops after what fits into the kernel's buffers."""
     upstream.does(endless(event(chunk({"content": "x" * 60_000})), head()))
     before = resident(gateway)
-    client = Client(single(upstream))
+    client = clients(single(upstream))
     wait_for(lambda: upstream.received)
     written = wait_until_it_stands(lambda: upstream.received[0].written)
     assert written < 30_000_000
