@@ -5,7 +5,7 @@ The unwell are passed over, unless all of them are when the request arrives: the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Generic
 
 import attrs
@@ -22,11 +22,13 @@ class Candidates(Generic[T]):
     """The instances that one request may still try.
 
     ``key``: for a consistent hash, which sends all requests of one key (also the empty one) to one instance.
+    ``without``: names of those that this request can't be sent to.
     """
 
-    def __init__(self, pool: Pool[T], *, key: bytes = b"") -> None:
+    def __init__(self, pool: Pool[T], *, key: bytes = b"", without: Collection[str] = frozenset()) -> None:
         self._pool = pool
         self._key = key
+        self._without = without
         self._tried: set[str] = set()
         self._ignoring_health = False
         self._last_started = 0.0
@@ -76,6 +78,8 @@ class Candidates(Generic[T]):
         return ()
 
     def _is_fit(self, instance: T, now: float) -> bool:
+        if instance.name in self._without:
+            return False
         return self._ignoring_health or available(self._pool.healths[instance.name], now).available
 
 

@@ -40,12 +40,21 @@ class Backend:
     site: PluginSite
     pool: Pool[Target]
     circuits: dict[str, CircuitState] = attrs.field(factory=dict)
+    _mute: dict[str, frozenset[str]] = attrs.field(factory=dict)
 
     @property
     def parts(self) -> Parts:
         """The gateway's parts."""
         parts: Parts = self.site.parts
         return parts
+
+    def mute(self, dialect: str) -> frozenset[str]:
+        """Names of the instances that do not speak a dialect; none if no instance does (one of them says so then)."""
+        if dialect not in self._mute:
+            targets = [target for tier in self.pool.tiers for target in tier]
+            mute = frozenset(target.name for target in targets if not target.speaks(dialect))
+            self._mute[dialect] = frozenset() if len(mute) == len(targets) else mute
+        return self._mute[dialect]
 
     def show_circuit(self, instance: str) -> None:
         """Tell the meter if an instance's circuit has changed."""
@@ -71,7 +80,7 @@ class Chain:
         self.call = call
         self.backend = backend
         self.parts = backend.parts
-        self.candidates = Candidates(backend.pool)
+        self.candidates = Candidates(backend.pool, without=backend.mute(call.dialect.name))
 
     def answer(self) -> Deferred[Reply]:
         """The first reply that needs no other instance, or the last one's; fails with the last one's error."""

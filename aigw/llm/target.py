@@ -79,6 +79,10 @@ class Target:
             )
         return url
 
+    def speaks(self, dialect: str) -> bool:
+        """Can requests of this dialect be sent here?"""
+        return dialect == "passthrough" or self._fixed_url(dialect) is not None
+
     def _fixed_url(self, dialect: str) -> bytes | None:
         if dialect not in self._urls:
             self._urls[dialect] = url_of(self.model.override.endpoint, self.provider, dialect, "", self.query)

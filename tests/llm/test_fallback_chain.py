@@ -190,7 +190,8 @@ def test_as_many_as_there_may_be_are_tried_even_if_all_fail_at_once(several_mode
 
 
 def test_what_a_client_did_wrong_does_not_go_on(several_models: Several) -> None:
-    gateway = several_models({"name": "first", "provider": "deepseek", "override": {}}, "second")
+    deepseek = {"provider": "deepseek", "override": {}}
+    gateway = several_models({"name": "first", **deepseek}, {"name": "second", **deepseek})
     client = gateway.ask({"input": "x"}, "/v1/embeddings")
     assert isinstance(client.error, UnsupportedDialect)
     assert gateway.asked == []
@@ -585,3 +586,21 @@ def test_requests_do_not_get_into_each_others_way(several_models: Several) -> No
     assert [client.body for client in clients] == [b"0", b"1", b"2", b"3"]
     assert [len(client.attempts) for client in clients] == [1, 2, 2, 1]
     assert gateway.meter.under_way == 0
+
+
+DEEPSEEK = {"provider": "deepseek", "override": {}}
+
+
+def test_an_instance_that_does_not_speak_the_dialect_is_passed_over(several_models: Several) -> None:
+    gateway = several_models({"name": "a", **DEEPSEEK}, "b")
+    gateway.ask({"input": "to embed"})
+    gateway.models.last.answer()
+    assert hosts(gateway) == ["b"]
+    gateway.ask()
+    assert host(gateway) == "api.deepseek.com"
+
+
+def test_a_dialect_that_nobody_speaks_is_refused(several_models: Several) -> None:
+    client = several_models({"name": "a", **DEEPSEEK}, {"name": "b", **DEEPSEEK}).ask({"input": "to embed"})
+    assert isinstance(client.error, UnsupportedDialect)
+    assert "deepseek does not support openai-embeddings" in str(client.error)
