@@ -11,7 +11,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import resource
 import shutil
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import machine, picture, scenarios, upstream
+from benchmarks import machine, picture, processes, scenarios, upstream
 from benchmarks.contenders import CONTENDERS, Place, Running, Start
 from benchmarks.figures import Results
 from benchmarks.machine import Meanwhile
@@ -152,6 +151,18 @@ def _run_memory(names: Sequence[str], scenario: Memory, rounds: int, results: Re
                     scenario.run(name, running, results, place.directory)
 
 
+@contextlib.contextmanager
+def _niceness(nice: int) -> Iterator[None]:
+    """For us and our session, until we are done."""
+    if nice:
+        processes.be_nice(nice)
+    try:
+        yield
+    finally:
+        if nice:
+            processes.be_nice(0)
+
+
 def _plan(options: argparse.Namespace) -> Plan:
     plan = scenarios.QUICK if options.quick else scenarios.FULL
     return attrs.evolve(plan, rounds=options.rounds or plan.rounds)
@@ -181,11 +192,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if complaint:
         _say(complaint)
         return 1
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if options.nice:
-        os.nice(options.nice)
-    results = _measure(options, _cores(options.cores))
+    processes.open_many_files()
+    with _niceness(options.nice):
+        results = _measure(options, _cores(options.cores))
     print(results.table())
     if options.json:
         options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")

@@ -16,7 +16,8 @@ from benchmarks.processes import NotStarted, Process
 _ROOT = Path(__file__).parent.parent
 _KEY = "benchmark-admin-key"
 
-Routes = Callable[[], Iterator[Mapping[str, Any]]]
+Route = Mapping[str, Any]
+Routes = Callable[[], Iterator[Route]]
 
 
 def paths(count: int) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -68,8 +69,12 @@ def start(
     :raises NotStarted: if there is no such program.
     """
 
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+
     def prepare() -> None:
         os.sched_setaffinity(0, {core})
+        if nice:
+            be_nice(nice)
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     log = directory / f"{name}.log"
@@ -88,6 +93,20 @@ def start(
         except OSError as error:
             raise NotStarted(f"{name}: {error}") from error
     return Process(name=name, popen=popen, log=log)
+
+
+def open_many_files() -> None:
+    """Let us, and those we start, have as many descriptors as is allowed."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def be_nice(nice: int) -> None:
+    """Take a niceness, this process and its session: where sessions are scheduled as groups, only theirs counts."""
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
+    group = Path("/proc/self/autogroup")
+    if group.exists():
+        group.write_text(f"{nice}\n")
 
 
 def wait_until(ready: Callable[[], bool], process: Process, *, seconds: float) -> None:

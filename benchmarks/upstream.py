@@ -52,6 +52,11 @@ def _event(now: int) -> bytes:
 _END = _chunk(_USAGE) + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 
+def stream() -> tuple[bytes, bytes, bytes]:
+    """The pieces of a streamed reply: its head, an event, its end."""
+    return _HEAD, _event(time.monotonic_ns()), _END
+
+
 def _answer(size: int) -> bytes:
     """A whole chat completion of ``size`` bytes."""
     text = (
