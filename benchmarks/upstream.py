@@ -143,16 +143,33 @@ class Upstream:
         self._due: list[tuple[int, int, _Connection]] = []
         self._serial = 0
         self._cached: dict[int, bytes] = {}
+        self._stopped = False
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._listener.getsockname()[1])
 
     def run(self) -> None:
-        """Serve for ever. select() waits for the epoll descriptor, as its time-out has microseconds."""
+        """Serve until `stop`. select() waits for the epoll descriptor, as its time-out has microseconds."""
         poll, descriptor = self._epoll.poll, [self._epoll.fileno()]
-        while True:
+        while not self._stopped:
             wait = max(0.0, (self._due[0][0] - time.monotonic_ns()) / 1e9) if self._due else None
             if select.select(descriptor, (), (), wait)[0]:
                 for fd, events in poll(0):
                     self._happened(fd, events)
             self._send_due()
+        self._listener.close()
+        for connection in list(self._connections.values()):
+            self._close(connection)
+        self._epoll.close()
+
+    def stop(self) -> None:
+        """End `run`, from another thread: a connection wakes it."""
+        address = ("127.0.0.1", self.port)
+        self._stopped = True
+        with contextlib.suppress(ConnectionError):
+            socket.create_connection(address, timeout=5).close()
 
     def _happened(self, fd: int, events: int) -> None:
         connection = self._connections.get(fd)
