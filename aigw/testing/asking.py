@@ -37,8 +37,15 @@ class Answered:
 
     @property
     def events(self) -> list[str]:
-        """The data of the server-sent events."""
-        return [block[6:] for block in self.body.decode().split("\n\n") if block.startswith("data: ")]
+        """The data of the server-sent events, each of one line."""
+        return [line[6:] for line in self.body.decode().splitlines() if line.startswith("data: ")]
+
+    @property
+    def said(self) -> str:
+        """What the deltas of a chat stream come to."""
+        chunks = [json.loads(data) for data in self.events if data != "[DONE]"]
+        deltas = [choice["delta"] for chunk in chunks for choice in chunk.get("choices", ())]
+        return "".join(delta.get("content") or "" for delta in deltas)
 
 
 def ask(
@@ -65,6 +72,11 @@ def ask(
             closes=response.will_close,
             seconds=time.monotonic() - began,
         )
+
+
+def chat_with(url: str, text: str = "Good day", *, stream: bool = False, patience: float = PATIENCE) -> Answered:
+    """Say something to a model, see `ask`."""
+    return ask("POST", url, {"messages": [{"role": "user", "content": text}], "stream": stream}, patience=patience)
 
 
 @contextmanager

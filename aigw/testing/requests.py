@@ -19,7 +19,7 @@ class Received:
 
     ``head``: raw, with the empty line. ``connection``: which of the server's, counted from 1. ``nth``: of its
     connection, from 1. ``at``: when it was read. ``left``: when the other side closed before the answer was over; None
-    = it did not. ``written``: bytes of the answer that the transport has taken so far. Times are of the server's clock.
+    = it did not. ``written``: bytes of the answer so far. Times are of the server's clock.
     """
 
     head: bytes = b""

@@ -89,10 +89,19 @@ def test_one_that_stays_down_is_left_alone_but_not_forgotten(
         assert pair.instance() == "cloud"
     assert len(upstream.received) < 12  # the circuit opened, and nobody waits for it any more
     assert pair.chat().seconds < TIMEOUT / 1000
-    assert 'state="open"' in gateway.metrics() or "aigw_circuit" in gateway.metrics()
+    assert is_open(gateway, pair)
     upstream.does(chat())
     pair.comes_back()
     assert pair.instance() == "self-hosted"
+    assert not is_open(gateway, pair)
+
+
+def is_open(gateway: GatewayProcess, pair: Hybrid) -> bool:
+    """Do the metrics show that the self-hosted one is left alone?"""
+    route_id = pair.url.rpartition("/")[2]
+    start = f'aigw_circuit_open{{route_id="{route_id}",node="self-hosted"}} '
+    (line,) = [line for line in gateway.metrics().splitlines() if line.startswith(start)]
+    return float(line.removeprefix(start)) == 1
 
 
 def test_a_rest_that_was_asked_for_is_kept(pair: Hybrid, upstream: ServedUpstream) -> None:

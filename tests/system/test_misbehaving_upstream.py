@@ -1,4 +1,4 @@
-"""Whatever an upstream does, the client is told honestly and in time: another answer, an error, or a visible cut."""
+"""Whatever an upstream does to a whole answer, the client gets another one in time, or an honest error."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import attrs
 import pytest
 
 from aigw.testing import CLOSE, RESET, SILENCE, Behaviour, Moment, answer, chat, play
-from aigw.testing.asking import Answered, ask
-from aigw.testing.behaviours import JSON, Step, deaf, framed, head, unless_reused
-from aigw.testing.openai import DONE, PING, chunk, completion, event, stream
+from aigw.testing.asking import Answered, chat_with
+from aigw.testing.behaviours import JSON, Step, deaf, framed, head
+from aigw.testing.openai import completion
 from aigw.testing.thread import ServedUpstream
 
 TIMEOUT = 400
@@ -22,10 +22,6 @@ SOON = 3.0
 """Seconds within which everything must be over."""
 
 WHOLE = json.dumps(completion("Hello")).encode()
-ROLE = event(chunk({"role": "assistant", "content": ""}))
-HI = event(chunk({"content": "Hi"}))
-LATER = b"".join(list(stream())[1:])
-MESSAGES = [{"role": "user", "content": "Good day"}]
 
 
 RESET_OR_REFUSED = "upstream_reset|upstream_unreachable"
@@ -97,8 +93,8 @@ BEFORE_THE_FIRST_BYTE: Mapping[str, Case] = {
 """For a whole answer. In all of these a client that asked a lonely instance gets an error, and no other byte."""
 
 
-def chat_request(url: str, streams: bool = False) -> Answered:
-    answered = ask("POST", url, {"messages": MESSAGES, "stream": streams}, patience=SOON * 2)
+def chat_request(url: str) -> Answered:
+    answered = chat_with(url, patience=SOON * 2)
     assert answered.seconds < SOON
     return answered
 
@@ -192,194 +188,3 @@ def test_statuses_and_their_bodies_reach_the_client(single: Callable[..., str], 
         assert (answered.status, answered.json) == (status, {"mine": status})
         assert (answered.headers["retry-after"], answered.headers["x-ratelimit-limit-requests"]) == ("7", "9")
         assert answered.headers["x-aigw-attempts"] == "1"
-
-
-# Streams.
-
-
-def events(*data: bytes, **fields: Any) -> bytes:
-    return head(200, **fields) + b"".join(data)
-
-
-BEFORE_THE_FIRST_EVENT: Mapping[str, Behaviour] = {
-    "stalls after the status": play(events(), SILENCE),
-    "stalls after pings": play(events(), *slowly(*[PING] * 8), SILENCE),
-    "stalls after the role": play(events(ROLE), SILENCE),
-    "role, then pings": play(events(ROLE), *slowly(*[PING] * 8), SILENCE),
-    "an error event": play(events(event({"error": {"message": "out of memory", "code": 500}})), CLOSE),
-    "role, then an error event": play(events(ROLE, event({"error": {"message": "out of memory"}})), SILENCE),
-    "closes after the status": play(events(), CLOSE),
-    "resets after the status": play(events(), RESET),
-    "resets after the role": play(events(ROLE), RESET),
-    "an end without a beginning": play(events(chunked=True) + framed(b"")),
-    "dies mid-chunk": play(events(chunked=True) + b"99\r\ndata: {", CLOSE),
-    "gzip that is none": play(events(HI, headers={"Content-Encoding": "gzip"}), SILENCE),
-}
-"""Streams that fail before they said anything real: another instance may still take over."""
-
-DEADLINES = {"first_token_ms": 600, "hold_ms": 5000}
-
-
-@pytest.mark.parametrize("name", BEFORE_THE_FIRST_EVENT)
-def test_a_stream_is_replaced_before_its_first_event(
-    name: str, hybrid: Callable[..., str], upstream: ServedUpstream, upstreams: Callable[[], ServedUpstream]
-) -> None:
-    cloud = upstreams()
-    upstream.does(BEFORE_THE_FIRST_EVENT[name])
-    answered = chat_request(hybrid(upstream, cloud, timeout=TIMEOUT, deadlines=DEADLINES), streams=True)
-    assert (answered.status, answered.cut, answered.events[-1]) == (200, False, "[DONE]")
-    assert said(answered) == "Good day"
-    assert (answered.headers["x-aigw-instance"], answered.headers["x-aigw-attempts"]) == ("cloud", "2")
-    assert b"ping" not in answered.body
-
-
-@pytest.mark.parametrize("name", BEFORE_THE_FIRST_EVENT)
-def test_a_lonely_stream_that_does_not_begin(name: str, single: Callable[..., str], upstream: ServedUpstream) -> None:
-    upstream.does(BEFORE_THE_FIRST_EVENT[name])
-    answered = chat_request(single(upstream, timeout=TIMEOUT, deadlines=DEADLINES), streams=True)
-    if answered.status == 200:
-        assert_honest_end(answered)
-    else:
-        assert answered.status in (502, 504)
-        assert answered.json["error"]["type"] == "upstream_error"
-
-
-AFTER_THE_FIRST_EVENT: Mapping[str, Behaviour] = {
-    "stalls": play(events(ROLE, HI), SILENCE),
-    "stalls within an event": play(events(ROLE, HI, b'data: {"cho'), SILENCE),
-    "closes": play(events(ROLE, HI), CLOSE),
-    "closes within an event": play(events(ROLE, HI, b'data: {"cho'), CLOSE),
-    "resets": play(events(ROLE, HI), RESET),
-    "ends properly without finish and [DONE]": play(events(chunked=True) + framed(ROLE + HI) + framed(b"")),
-    "dies mid-chunk": play(events(chunked=True) + framed(ROLE + HI) + b"99\r\ndata", CLOSE),
-    "an error event": play(events(ROLE, HI, event({"error": {"message": "out of memory"}})), SILENCE),
-    "an error event, then [DONE]": play(events(ROLE, HI, event({"error": {"message": "oops"}}), DONE), CLOSE),
-    "a bad chunk": play(events(chunked=True) + framed(ROLE + HI) + b"xyz\r\n", SILENCE),
-    "less than it promised": play(events(ROLE, HI, length=9999), CLOSE),
-}
-
-
-@pytest.mark.parametrize("fallback", [False, True])
-@pytest.mark.parametrize("name", AFTER_THE_FIRST_EVENT)
-def test_a_stream_that_began_ends_honestly(
-    name: str,
-    fallback: bool,
-    single: Callable[..., str],
-    hybrid: Callable[..., str],
-    upstream: ServedUpstream,
-    upstreams: Callable[[], ServedUpstream],
-) -> None:
-    upstream.does(AFTER_THE_FIRST_EVENT[name])
-    cloud = upstreams()
-    url = hybrid(upstream, cloud, timeout=TIMEOUT) if fallback else single(upstream, timeout=TIMEOUT)
-    answered = chat_request(url, streams=True)
-    assert (answered.status, said(answered)) == (200, "Hi")
-    assert_honest_end(answered)
-    assert cloud.received == []
-
-
-STREAMS_THAT_ARE_RIGHT: Mapping[str, Behaviour] = {
-    "no length": play(events(*stream()), CLOSE),
-    "HTTP/1.0": play(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", list(stream()), CLOSE),
-    "chunked, byte by byte": play(head(chunked=True), [framed(bytes([b])) for b in b"".join(stream())], b"0\r\n\r\n"),
-    "with a length": play(events(*stream(), length=len(b"".join(stream())))),
-    "gzip": play(
-        head(chunked=True, headers={"Content-Encoding": "gzip"})
-        + framed(gzip.compress(b"".join(stream())))
-        + framed(b"")
-    ),
-    "no [DONE], but a finish reason": play(events(*list(stream())[:-1]), CLOSE),
-    "CRLF lines": play(events(b"".join(stream()).replace(b"\n", b"\r\n")), CLOSE),
-    "pings between events": play(events(*[PING + e for e in stream()]), CLOSE),
-    "goes on after [DONE]": play(events(*stream(), chunked=False, length=9999), 0.05, PING, SILENCE),
-}
-
-
-@pytest.mark.parametrize("name", STREAMS_THAT_ARE_RIGHT)
-def test_an_odd_stream_is_relayed(name: str, single: Callable[..., str], upstream: ServedUpstream) -> None:
-    upstream.does(STREAMS_THAT_ARE_RIGHT[name])
-    answered = chat_request(single(upstream, timeout=TIMEOUT), streams=True)
-    assert answered.status == 200
-    assert said(answered) == "Hello"
-    assert "error" not in answered.body.decode()
-    assert "content-encoding" not in answered.headers
-
-
-def test_a_thinking_model_behind_a_lonely_route_shows_life(
-    single: Callable[..., str], upstream: ServedUpstream
-) -> None:
-    upstream.does(play(events(ROLE), *slowly(*[PING] * 6), LATER, CLOSE))
-    answered = chat_request(single(upstream, timeout=TIMEOUT), streams=True)
-    assert answered.body.count(PING) == 6
-    assert said(answered) == "Hello"
-
-
-# Connections that are kept.
-
-
-@pytest.mark.parametrize("ending", [CLOSE, RESET])
-def test_a_kept_connection_that_closes_as_it_is_reused(
-    ending: Any, single: Callable[..., str], upstream: ServedUpstream
-) -> None:
-    url = single(upstream)
-    upstream.does(unless_reused(chat(), play(ending)))
-    for _ in range(3):
-        answered = chat_request(url)
-        assert (answered.status, answered.headers["x-aigw-attempts"]) == (200, "1")
-    assert upstream.fake.connections == 3
-
-
-def test_a_connection_is_kept(single: Callable[..., str], upstream: ServedUpstream) -> None:
-    url = single(upstream)
-    for streams in (False, True, False, True):
-        assert chat_request(url, streams).status == 200
-    assert upstream.fake.connections == 1
-
-
-@pytest.mark.parametrize("size", [10, 5_000_000])
-def test_a_kept_connection_that_closes_while_a_request_goes_out(
-    size: int, single: Callable[..., str], upstream: ServedUpstream
-) -> None:
-    url = single(upstream)
-    assert chat_request(url).status == 200
-    upstream.fake.moment = Moment.HEAD
-    upstream.fake.script(play(RESET), answer(200, {"once": "more"}))
-    answered = ask("POST", url, {"messages": MESSAGES, "filling": "x" * size})
-    upstream.fake.moment = Moment.REQUEST
-    assert (answered.status, answered.json) == (200, {"once": "more"})
-    assert answered.headers["x-aigw-attempts"] == "1"
-    assert upstream.fake.connections == 2
-
-
-@pytest.mark.parametrize("size", [10, 20_000_000])
-def test_an_answer_before_the_request_is_all_out(
-    size: int, single: Callable[..., str], upstream: ServedUpstream
-) -> None:
-    upstream.does(play(answer_bytes(401), 0.2, CLOSE), Moment.HEAD)
-    answered = ask("POST", single(upstream), {"messages": MESSAGES, "filling": "x" * size})
-    assert (answered.status, answered.json) == (401, {"early": True})
-
-
-def answer_bytes(status: int) -> bytes:
-    body = b'{"early": true}'
-    return head(status, JSON, length=len(body), headers={"Connection": "close"}) + body
-
-
-def said(answered: Answered) -> str:
-    """What the stream's deltas come to."""
-    chunks = [json.loads(data.strip()) for data in sse_data(answered.body) if data.strip() != "[DONE]"]
-    deltas = [choice["delta"] for c in chunks for choice in c.get("choices", ())]
-    return "".join(delta.get("content") or "" for delta in deltas)
-
-
-def sse_data(body: bytes) -> list[str]:
-    lines = body.decode().replace("\r\n", "\n").split("\n")
-    return [line[6:] for line in lines if line.startswith("data: ")]
-
-
-def assert_honest_end(answered: Answered) -> None:
-    """An error event last, never [DONE], and a connection that nobody takes for complete."""
-    assert "[DONE]" not in answered.events
-    told = json.loads(answered.events[-1])
-    assert told["error"]["message"]
-    assert answered.cut or answered.closes

@@ -110,8 +110,9 @@ def test_a_route_of_the_page(name: str, path: str, model: str, key: str, page: A
 
 def test_the_hybrid_route_falls_back(page: Any, upstream: ServedUpstream) -> None:
     status, told = page("hybrid-route", "/hybrid")
-    assert (status, told["effective_order"]) == (200 if status == 200 else 201, ["self-hosted", "cloud-fallback"])
-    assert "warnings" not in told or told["warnings"] == []
+    assert status in (200, 201)
+    assert told["effective_order"] == ["self-hosted", "cloud-fallback"]
+    assert not told.get("warnings")
     upstream.stop()
     assert page("chat", "/hybrid")[1]["choices"][0]["message"]["content"] == "from the cloud"
     upstream.start()
