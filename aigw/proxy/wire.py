@@ -79,7 +79,7 @@ class Http1Wire:
     def open(self, status: int, headers: HeaderList, length: int | None, *, bodiless: bool = False) -> None:
         """Choose the framing: Content-Length, else chunked, else (HTTP/1.0) until the connection closes."""
         self.delimited = length is not None or bodiless
-        self._chunked = not self.delimited and self._request.clientproto == b"HTTP/1.1"
+        self._chunked = not self.delimited and self._request.version == b"HTTP/1.1"
         self._until_close = not self.delimited and not self._chunked
         framing: HeaderList = []
         if length is not None and status != 204:
@@ -125,11 +125,11 @@ class Http1Wire:
 
     def attach(self, producer: IPushProducer) -> None:
         """By way of the channel, which the transport tells."""
-        self._channel.registerProducer(producer, True)
+        self._channel.attach(producer)
 
     def detach(self) -> None:
         """Leave the channel."""
-        self._channel.unregisterProducer()
+        self._channel.detach()
 
 
 def http1_head(status: int, headers: HeaderList) -> bytes:

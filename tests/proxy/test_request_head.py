@@ -137,7 +137,7 @@ def test_expectations(version: bytes, fields: bytes, expects: bool) -> None:
 
 
 def test_fields_are_lower_case_and_stripped() -> None:
-    assert read_head(b"GET / HTTP/1.1\r\nHOST: a \r\nX-y:\t b c\t\r\n\r\n", LIMITS).fields == [
+    assert read_head(b"GET / HTTP/1.1\r\nHOST: a \r\nX-y:\t b c\t\r\n\r\n", LIMITS).headers.fields == [
         (b"host", b"a"),
         (b"x-y", b"b c"),
     ]
@@ -241,6 +241,6 @@ def test_the_stock_parser_takes_every_head_that_we_let_pass_for_the_same(data: b
     assert request.length == head.length
     assert bool(channel.persistent) is head.persistent
     told = {name.lower(): values for name, values in request.requestHeaders.getAllRawHeaders()}
-    assert sorted((n, v) for n, vs in told.items() for v in vs) == sorted(head.fields)
+    assert sorted((n, v) for n, vs in told.items() for v in vs) == sorted(head.headers.fields)
     if head.length == 0:
         assert (request.method, request.uri, request.clientproto) == (head.method, head.target, head.version)
