@@ -123,7 +123,7 @@ class Channel(Protocol):
         """
         transport = self.transport
         if self._refused and not self.secure and IHalfCloseableDescriptor.providedBy(transport):
-            transport.loseWriteConnection()
+            transport.loseWriteConnection()  # type: ignore[attr-defined]  # the interface forgot it
             return
         if not self._refused:
             self._enter(CLOSING)
@@ -286,7 +286,7 @@ class Channel(Protocol):
             self._request.refuse(error)
         else:
             self.log.debug("refused {peer}: {error}", peer=self.remote_addr, error=error.message)
-            self.transport.write(http1_refusal(error, self.face.date()))
+            self.transport.write(http1_refusal(error, self.face.signature()))
             self.loseConnection()
 
     # What the reply calls

@@ -92,7 +92,8 @@ def read_head(block: bytes, limits: Limits) -> Head:
         version=version,
         headers=ReceivedHeaders(fields, values),
         length=length,
-        persistent=version == b"HTTP/1.1" and not (b"connection" in values and b"close" in tokens(values[b"connection"])),
+        persistent=version == b"HTTP/1.1"
+        and not (b"connection" in values and b"close" in tokens(values[b"connection"])),
         expects_continue=b"expect" in values and _expects_continue(version, values[b"expect"]) and length != 0,
     )
 

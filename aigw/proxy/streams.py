@@ -14,6 +14,7 @@ from twisted.web.http_headers import Headers
 
 from aigw.errors import GatewayError
 from aigw.exchange import HeaderList
+from aigw.proxy.face import SERVER
 from aigw.proxy.head import check_http2
 from aigw.proxy.request import Request
 from aigw.proxy.wire import Wire
@@ -99,7 +100,8 @@ class Http2Wire:
         """A length is only told, not relied on."""
         self.delimited = length is not None
         told = [(b"Content-Length", b"%d" % length)] if length is not None and status != 204 else []
-        self._head = status, headers + told
+        own = [(b"Server", SERVER), (b"Date", self._request.connection.face.date())]
+        self._head = status, headers + own + told
 
     def send(self, data: bytes) -> None:
         """HEADERS, if they are still waiting, and DATA."""
