@@ -38,8 +38,9 @@ def outgoing(headers: HeaderList, exchange: Exchange) -> HeaderList:
     sent = [(name, value.strip(b" \t")) for name, value in headers]
     if b"" in names or not _is_value(b"".join([value for _, value in sent])):
         sent = _filtered(sent)
-    theirs = b"x-request-id" in names and any(name.lower() == b"x-request-id" for name, _ in sent)
-    sent.append((b"X-AIGW-Request-Id" if theirs else b"X-Request-Id", exchange.id.encode("ascii", "replace")))
+        names = [_checked(name) for name, _ in sent]
+    ours = b"X-AIGW-Request-Id" if b"x-request-id" in names else b"X-Request-Id"
+    sent.append((ours, exchange.id.encode("ascii", "replace")))
     if exchange.attempts:
         sent += _instance(exchange.attempts[-1].instance)
         sent.append((b"X-AIGW-Attempts", b"%d" % len(exchange.attempts)))
