@@ -1,76 +1,89 @@
 """One connection of a client: HTTP/1 here, HTTP/2 handed on to `aigw.proxy.http2` where TLS negotiated it.
 
-Every head is read strictly (`aigw.proxy.head`) before the stock parser gets it, byte for byte, and the stock parser
-gets exactly one request at a time. `Channel._hand_over` is where a fast path could take a plain head instead.
+No parser but ours sees a byte: heads are read strictly by `aigw.proxy.head`, bodies are framed here and by
+`aigw.proxy.chunked`. There is one request at a time; what a client sends ahead waits.
 """
 
 # mypy: allow-untyped-calls
-# (the stock classes that are extended here have no annotations)
+# (what Twisted has below this has no annotations)
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IHalfCloseableDescriptor, IHandshakeListener, ISSLTransport
-from twisted.internet.protocol import connectionDone
+from twisted.internet.interfaces import (
+    IHalfCloseableDescriptor,
+    IHandshakeListener,
+    IPushProducer,
+    ISSLTransport,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web import http
 from zope.interface import implementer
 
-from aigw.errors import BadRequest, GatewayError, RequestTimeout
+from aigw.errors import GatewayError, RequestTimeout
 from aigw.proxy.chunked import Dechunker
 from aigw.proxy.head import Head, head_size, read_head
-from aigw.proxy.phases import Phase
+from aigw.proxy.phases import ANSWER, BODY, CLOSING, FOREVER, HANDSHAKE, HEAD, IDLE, Phase
+from aigw.proxy.request import Request
 from aigw.proxy.wire import http1_refusal
 
 if TYPE_CHECKING:
-    from aigw.proxy.face import Face
     from aigw.proxy.http2 import Http2Channel
-    from aigw.proxy.request import Request
     from aigw.proxy.site import ProxySite
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@implementer(IHandshakeListener)
-class Channel(http.HTTPChannel):
-    """``phase``: where it is. ``paused``: the client does not take what was written. ``secure``: there is TLS below.
+@implementer(IHandshakeListener, IPushProducer)
+class Channel(Protocol):
+    """``phase``: where it is. ``persistent``: it may serve another request. ``paused``: the client does not take what
+    was written. ``secure``: there is TLS below.
 
-    Deadlines of `Phase.BODY` and `Phase.ANSWER` are the request's business (`Request.sweep`).
+    It is its transport's producer for as long as it lives, and tells whoever writes a reply. Deadlines of `Phase.BODY`
+    and `Phase.ANSWER` are the request's business (`Request.sweep`).
     """
 
     log = Logger()
-    site: ProxySite
-    requests: list[Request]
     transport: Any
+    phase: Phase = IDLE
+    persistent = True
+    paused = False
+    secure = False
+    _remote_addr: str | None = None
+    _request: Request | None = None
+    _reply: IPushProducer | None = None
+    _input = b""
+    _seen = 0
+    _blank_seen = False
+    _busy = False
+    _overrun = False
+    _refused = False
+    _deadline = FOREVER
+    _body_left = 0
+    _dechunker: Dechunker | None = None
+    _http2: Http2Channel | None = None
+
+    def __init__(self, site: ProxySite) -> None:
+        self.site = site
+        self.face = site.face
+        self._patience = site.patience
 
     # The connection's life
 
     def connectionMade(self) -> None:
         """A client has connected; a TLS handshake may still be ahead."""
-        face: Face = self.site.face
-        self._face = face
-        self.maxHeaders = face.limits.header_count
-        self.MAX_LENGTH = self.totalHeadersSize = face.limits.request_line + face.limits.header_section
-        self.paused = False
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
         self.secure = ISSLTransport.providedBy(self.transport)
-        self._input = b""
-        self._seen = 0
-        self._blank_seen = False
-        self._busy = False
-        self._overrun = False
-        self._refused = False
-        self._head: Head | None = None
-        self._body_left = 0
-        self._dechunker: Dechunker | None = None
-        self._http2: Http2Channel | None = None
-        super().connectionMade()
-        self._enter(Phase.HANDSHAKE if self.secure else Phase.IDLE)
+        self._enter(HANDSHAKE if self.secure else IDLE)
         self.site.opened(self)
 
     def handshakeCompleted(self) -> None:
         """TLS is set up, and with it which HTTP the client wants."""
-        self._enter(Phase.IDLE)
+        self._enter(IDLE)
         if getattr(self.transport, "negotiatedProtocol", None) == b"h2":
             from aigw.proxy.http2 import Http2Channel
 
@@ -78,11 +91,11 @@ class Channel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone, and so is whoever waits for something from it."""
-        self.phase = Phase.CLOSING
+        self.phase = CLOSING
         if self._http2 is not None:
             self._http2.connectionLost(reason)
-        else:
-            super().connectionLost(reason)
+        elif self._request is not None:
+            self._request.connectionLost(reason)
         self.site.closed(self)
 
     def sweep(self, now: float) -> None:
@@ -90,18 +103,18 @@ class Channel(http.HTTPChannel):
         if self._http2 is not None:
             self._http2.sweep(now)
             return
-        for request in tuple(self.requests):
-            request.sweep(now)
+        if self._request is not None:
+            self._request.sweep(now)
         if now >= self._deadline:
             self._expire()
 
     def drain(self) -> None:
-        """Close as soon as nothing is going on; `requestDone` does if something is."""
+        """Close as soon as nothing is going on; `request_done` does if something is."""
         if self._http2 is not None:
             self._http2.drain()
-        elif self.phase is Phase.IDLE:
+        elif self.phase is IDLE:
             self.loseConnection()
-        elif self.phase is Phase.HANDSHAKE:
+        elif self.phase is HANDSHAKE:
             self.abortConnection()
 
     def loseConnection(self) -> None:
@@ -113,26 +126,31 @@ class Channel(http.HTTPChannel):
             transport.loseWriteConnection()  # type: ignore[attr-defined]  # the interface forgot it
             return
         if not self._refused:
-            self._enter(Phase.CLOSING)
-        super().loseConnection()
+            self._enter(CLOSING)
+        transport.unregisterProducer()  # TLS does not close while there is one
+        transport.loseConnection()
 
     def abortConnection(self) -> None:
         """Close now."""
-        self._enter(Phase.CLOSING)
+        self._enter(CLOSING)
         self.transport.abortConnection()
 
-    def isSecure(self) -> bool:
-        """Is there TLS below? Asked for each request."""
-        return self.secure
+    @property
+    def remote_addr(self) -> str:
+        """The client's address; a Unix socket's peer has none."""
+        if self._remote_addr is None:
+            self._remote_addr = getattr(self.transport.getPeer(), "host", "")
+        return self._remote_addr
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
-        self._deadline = self._face.clock.seconds() + self.site.patience[phase]
+        patience = self._patience[phase]
+        self._deadline = FOREVER if patience == FOREVER else self.face.clock.seconds() + patience
 
     def _expire(self) -> None:
-        if self.phase is Phase.HEAD:
+        if self.phase is HEAD:
             self.refuse(RequestTimeout("the request head took too long"))
-        elif self.phase is Phase.IDLE:
+        elif self.phase is IDLE:
             self.loseConnection()
         else:
             self.abortConnection()
@@ -141,11 +159,11 @@ class Channel(http.HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Some bytes of one or several requests."""
-        if self.phase is Phase.HANDSHAKE:
+        if self.phase is HANDSHAKE:
             self.handshakeCompleted()
         if self._http2 is not None:
             self._http2.dataReceived(data)
-        elif self.phase is not Phase.CLOSING and not self._overrun:
+        elif self.phase is not CLOSING and not self._overrun:
             self._input = self._input + data if self._input else data
             self._advance()
 
@@ -157,78 +175,100 @@ class Channel(http.HTTPChannel):
         try:
             while self._input and self._take():
                 pass
+        except GatewayError as error:
+            self.refuse(error)
         finally:
             self._busy = False
 
     def _take(self) -> bool:
-        """Take something from the input; false = it has to wait."""
-        if self.phase is Phase.BODY:
-            return self._take_body()
-        if self.phase is Phase.ANSWER:
-            return self._hold()
-        if self.phase is Phase.CLOSING:
-            self._input = b""
-            return False
-        if self.phase is Phase.IDLE:
-            self._seen = 0
-            self._enter(Phase.HEAD)
-        try:
+        """Take something from the input; false = it has to wait.
+
+        :raises GatewayError: if it must be refused.
+        """
+        phase = self.phase
+        if phase is IDLE or phase is HEAD:
             return self._take_head()
-        except GatewayError as error:
-            self.refuse(error)
-            return False
+        if phase is BODY:
+            return self._take_body()
+        if phase is ANSWER:
+            return self._hold()
+        self._input = b""
+        return False
 
     def _take_head(self) -> bool:
-        if not self._blank_seen and b"\r\n".startswith(self._input[:2]):
+        data, limits = self._input, self.face.limits
+        if not self._blank_seen and b"\r\n".startswith(data[:2]):
             return self._skip_blank_line()
-        size = head_size(self._input, self._seen, self._face.limits)
-        self._seen = len(self._input)
+        size = head_size(data, self._seen, limits)
         if not size:
+            self._seen = len(data)
+            if self.phase is IDLE:
+                self._enter(HEAD)
             return False
-        block, self._input = self._input[:size], self._input[size:]
-        self._blank_seen = False
-        self._head = read_head(block, self._face.limits)
-        self._hand_over(block)
+        self._input, self._blank_seen, self._seen = data[size:], False, 0
+        self._begin(read_head(data[:size], limits))
         return True
 
     def _skip_blank_line(self) -> bool:
         """One empty line before a request is forgiven (RFC 9112 section 2.2)."""
         if len(self._input) < 2:
+            if self.phase is IDLE:
+                self._enter(HEAD)
             return False
         self._input, self._blank_seen = self._input[2:], True
-        self._enter(Phase.IDLE)
+        self._enter(IDLE)
         return True
 
-    def _hand_over(self, block: bytes) -> None:
-        super().dataReceived(block)
+    def _begin(self, head: Head) -> None:
+        """A head is there: have a request made of it, and get ready for its body."""
+        self._enter(BODY)
+        self.persistent = head.persistent
+        self._dechunker = Dechunker() if head.length is None else None
+        self._body_left = head.length or 0
+        self._request = request = Request(self, self.remote_addr, self.secure)
+        request.head_received(head.method, head.target, head.version, head.headers, head.length)
+        if head.length == 0:
+            self._complete(request)
+        elif head.expects_continue:
+            if request.refusal is not None:
+                raise request.refusal
+            self.transport.write(CONTINUE)
 
     def _take_body(self) -> bool:
+        request, data = self._request, self._input
+        assert request is not None
         if self._dechunker is not None:
-            return self._take_chunks(self._dechunker)
-        piece, self._input = self._input[: self._body_left], self._input[self._body_left :]
-        self._body_left -= len(piece)
-        super().dataReceived(piece)
+            return self._take_chunks(request, self._dechunker)
+        left = self._body_left
+        if len(data) <= left:
+            self._input = b""
+        else:
+            data, self._input = data[:left], data[left:]
+        self._body_left = left - len(data)
+        request.handleContentChunk(data)
+        if not self._body_left and self.phase is BODY:
+            self._complete(request)
         return True
 
-    def _take_chunks(self, dechunker: Dechunker) -> bool:
+    def _take_chunks(self, request: Request, dechunker: Dechunker) -> bool:
         data, self._input = self._input, b""
-        try:
-            piece = dechunker.feed(data)
-        except GatewayError as error:
-            self.refuse(error)
-            return False
+        piece = dechunker.feed(data)
         if piece:
-            self.requests[-1].handleContentChunk(piece)
-        if dechunker.finished and self.phase is Phase.BODY:
+            request.handleContentChunk(piece)
+        if dechunker.finished and self.phase is BODY:
             self._input = dechunker.surplus
-            self.allContentReceived()
+            self._complete(request)
         return True
+
+    def _complete(self, request: Request) -> None:
+        self._enter(ANSWER)
+        request.complete()
 
     def _hold(self) -> bool:
         """Keep what comes behind the request that is being answered. Never stop reading, or nobody would notice that
         the client is gone; so what is too much is dropped, and the connection closes after the answer.
         """
-        if len(self._input) > self._face.limits.pipeline:
+        if len(self._input) > self.face.limits.pipeline:
             self._overrun = True
             self._input = b""
         return False
@@ -240,66 +280,59 @@ class Channel(http.HTTPChannel):
         self._refused = True
         self.persistent = False
         self._input = b""
-        self._enter(Phase.CLOSING)
-        self._deadline = self._face.clock.seconds() + self._face.limits.linger_timeout
-        if self.requests:
-            self.requests[-1].refuse(error)
+        self._enter(CLOSING)
+        self._deadline = self.face.clock.seconds() + self.face.limits.linger_timeout
+        if self._request is not None:
+            self._request.refuse(error)
         else:
-            self.log.debug("refused {peer}: {error}", peer=self.getPeer(), error=error.message)
-            self.transport.write(http1_refusal(error, self._face.date()))
+            self.log.debug("refused {peer}: {error}", peer=self.remote_addr, error=error.message)
+            self.transport.write(http1_refusal(error, self.face.signature()))
             self.loseConnection()
-
-    # What the stock parser calls
-
-    def allHeadersReceived(self) -> None:
-        """It has made a request of a head that we have read."""
-        head, request = self._head, self.requests[-1]
-        assert head is not None
-        self._enter(Phase.BODY)
-        self.persistent = head.persistent
-        self._dechunker = Dechunker() if head.length is None else None
-        self._body_left = head.length or 0
-        try:
-            request.head_received(head.method, head.target, head.version, head.length)
-            if head.expects_continue and request.refusal is not None:
-                raise request.refusal
-        except GatewayError as error:
-            self.refuse(error)
-        else:
-            if head.expects_continue:
-                self.transport.write(CONTINUE)
-
-    def allContentReceived(self) -> None:
-        """The request is complete."""
-        if self.phase is Phase.BODY:
-            self._enter(Phase.ANSWER)
-            super().allContentReceived()
-
-    def _respondToBadRequestAndDisconnect(self) -> None:
-        """It has found something that we let pass; there should be no such thing."""
-        self.refuse(BadRequest("malformed request"))
 
     # What the reply calls
 
     @property
     def keeps_alive(self) -> bool:
         """May the connection serve another request, as far as is known now?"""
-        return bool(self.persistent) and not self._overrun and not self._face.draining
+        return self.persistent and not self._overrun and not self.face.draining
 
-    def requestDone(self, request: Request) -> None:
+    def write(self, data: bytes) -> None:
+        """Some of the reply."""
+        self.transport.write(data)
+
+    def attach(self, producer: IPushProducer) -> None:
+        """Tell ``producer`` when the client takes nothing more, and when it does again."""
+        self._reply = producer
+
+    def detach(self) -> None:
+        """Tell nobody."""
+        self._reply = None
+
+    def request_done(self) -> None:
         """The reply is written."""
+        self._request = None
         self.persistent = self.keeps_alive
         if self.persistent:
-            self._enter(Phase.IDLE)
-        super().requestDone(request)
-        self._advance()
+            self._enter(IDLE)
+            self._advance()
+        else:
+            self.loseConnection()
+
+    # What the transport calls
 
     def pauseProducing(self) -> None:
-        """The transport's buffer is full."""
+        """Its buffer is full."""
         self.paused = True
-        super().pauseProducing()
+        if self._reply is not None:
+            self._reply.pauseProducing()
 
     def resumeProducing(self) -> None:
         """It is empty."""
         self.paused = False
-        super().resumeProducing()
+        if self._reply is not None:
+            self._reply.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        if self._reply is not None:
+            self._reply.stopProducing()

@@ -19,6 +19,9 @@ from aigw.proxy.limits import Limits
 P = ParamSpec("P")
 T = TypeVar("T")
 
+SERVER = b"aigw"
+"""The value of the Server header."""
+
 Observer = Callable[[Exchange, int, Outcome, GatewayError | None, int], None]
 """Told of each request that is over: (exchange, status of the reply, how it ended, what went wrong, body bytes sent).
 
@@ -54,15 +57,21 @@ class Face:
         self.draining = False
         self._observers = tuple(observers)
         self._second = -1
-        self._date = b""
+        self._date = self._signature = b""
 
     def date(self) -> bytes:
         """The value of a Date header, worked out once a second."""
+        self.signature()
+        return self._date
+
+    def signature(self) -> bytes:
+        """The fields that every reply has, as lines: Server and Date."""
         second = int(self.clock.seconds())
         if second != self._second:
             self._second = second
             self._date = datetimeToString(second)
-        return self._date
+            self._signature = b"Server: %b\r\nDate: %b\r\n" % (SERVER, self._date)
+        return self._signature
 
     def observe(self, exchange: Exchange, status: int, outcome: Outcome, error: GatewayError | None, sent: int) -> None:
         """Tell every observer of a request that is over, whatever the others do."""

@@ -1,22 +1,21 @@
 """The strict reading of a request head: what is refused here reaches no other parser, and no upstream.
 
-Pure functions over bytes, so that whoever parses a head (today the stock channel, later a fast path in front of it)
-is handed only heads that passed here. Sections are of RFC 9112, unless RFC 9110 is named.
+Functions over bytes. Clients repeat themselves, so lines that were read before are remembered, as far as they can hold
+no secret. Sections are of RFC 9112, unless RFC 9110 is named.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 
 from aigw.errors import BadRequest, ExpectationFailed, HeadersTooLarge, URITooLong, VersionNotSupported
 from aigw.proxy.limits import Limits
+from aigw.proxy.received import Field, ReceivedHeaders
 from aigw.routing.target import host_of
-
-Field = tuple[bytes, bytes]
-"""(lower-case name, value without the whitespace around it)."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _VALUE = rb"[\t -~\x80-\xff]*"
@@ -26,6 +25,14 @@ _VALID_VALUE = re.compile(_VALUE)
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _TCHAR = re.compile(_TOKEN)
+_SECRET = re.compile(rb"auth|cookie|key|pass|referer|secret|session|sign|token")
+_LONGEST_REMEMBERED = 256
+_MOST_REMEMBERED = 2048
+
+T = TypeVar("T")
+RequestLine = tuple[bytes, bytes, bytes]
+_request_lines: dict[bytes, RequestLine] = {}
+_field_lines: dict[bytes, Field] = {}
 
 
 @attrs.define(kw_only=True)
@@ -39,7 +46,7 @@ class Head:
     method: bytes
     target: bytes
     version: bytes
-    fields: list[Field]
+    headers: ReceivedHeaders
     length: int | None
     persistent: bool
     expects_continue: bool
@@ -69,11 +76,13 @@ def read_head(block: bytes, limits: Limits) -> Head:
     :raises GatewayError: 400, 414, 417, 431 or 505; the connection can't be used any further.
     """
     lines = block[:-4].split(b"\r\n")
-    _check_sizes(lines[0], len(block), limits)
-    if len(lines) - 1 > limits.header_count:
+    request_line = lines.pop(0)
+    _check_sizes(request_line, len(block), limits)
+    if len(lines) > limits.header_count:
         raise HeadersTooLarge(f"more than {limits.header_count} header fields")
-    method, target, version = read_request_line(lines[0])
-    fields = [read_field(line) for line in lines[1:]]
+    method, target, version = _request_lines.get(request_line) or read_request_line(request_line)
+    remembered = _field_lines.get
+    fields = [remembered(line) or read_field(line) for line in lines]
     values = _by_name(fields)
     _check_host(values.get(b"host", ()), required=version == b"HTTP/1.1")
     length = _body_length(version, values)
@@ -81,23 +90,27 @@ def read_head(block: bytes, limits: Limits) -> Head:
         method=method,
         target=target,
         version=version,
-        fields=fields,
+        headers=ReceivedHeaders(fields, values),
         length=length,
-        persistent=version == b"HTTP/1.1" and b"close" not in tokens(values.get(b"connection", ())),
-        expects_continue=_expects_continue(version, values.get(b"expect", ())) and length != 0,
+        persistent=version == b"HTTP/1.1"
+        and not (b"connection" in values and b"close" in tokens(values[b"connection"])),
+        expects_continue=b"expect" in values and _expects_continue(version, values[b"expect"]) and length != 0,
     )
 
 
-def read_request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """Method, target and version of a request line (section 3)."""
+def read_request_line(line: bytes) -> RequestLine:
+    """Method, target and version of a request line (section 3). Queries, which may hold a key, are not remembered."""
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         raise BadRequest("malformed request line")
-    method, target, version = match.groups()
-    if version not in (b"1.0", b"1.1"):
+    method, target, number = match.groups()
+    if number not in (b"1.0", b"1.1"):
         raise VersionNotSupported("HTTP/1.1 and HTTP/1.0 are spoken here")
     check_target(method, target)
-    return method, target, b"HTTP/" + version
+    read = method, target, b"HTTP/" + number
+    if b"?" not in target:
+        _remember(_request_lines, line, read)
+    return read
 
 
 def check_target(method: bytes, target: bytes) -> None:
@@ -111,11 +124,14 @@ def check_target(method: bytes, target: bytes) -> None:
 
 
 def read_field(line: bytes) -> Field:
-    """A header or trailer field (section 5)."""
+    """A header or trailer field (section 5). What by its name may be a credential is not remembered."""
     match = _FIELD.fullmatch(line)
     if match is None:
         raise BadRequest("obsolete line folding" if line[:1] in (b" ", b"\t") else "malformed header field")
-    return match[1].lower(), match[2].strip(b" \t")
+    field = name, _ = match[1].lower(), match[2].strip(b" \t")
+    if not _SECRET.search(name):
+        _remember(_field_lines, line, field)
+    return field
 
 
 def tokens(values: Iterable[bytes]) -> set[bytes]:
@@ -148,10 +164,20 @@ def _check_sizes(request_line: bytes, size: int, limits: Limits) -> None:
         raise HeadersTooLarge(f"the header section is longer than {limits.header_section} bytes")
 
 
-def _by_name(fields: Iterable[Field]) -> Mapping[bytes, list[bytes]]:
-    values: dict[bytes, list[bytes]] = {}
-    for name, value in fields:
-        values.setdefault(name, []).append(value)
+def _remember(memory: dict[bytes, T], line: bytes, read: T) -> None:
+    """For the next time. Whoever sends ever new lines makes it forget, which is no worse than never remembering."""
+    if len(line) <= _LONGEST_REMEMBERED:
+        if len(memory) >= _MOST_REMEMBERED:
+            memory.clear()
+        memory[line] = read
+
+
+def _by_name(fields: Sequence[Field]) -> dict[bytes, list[bytes]]:
+    values = {name: [value] for name, value in fields}
+    if len(values) < len(fields):
+        values = {name: [] for name in values}
+        for name, value in fields:
+            values[name].append(value)
     return values
 
 
@@ -168,7 +194,7 @@ def _check_host(values: Sequence[bytes], *, required: bool) -> None:
 
 def _body_length(version: bytes, values: Mapping[bytes, list[bytes]]) -> int | None:
     """Section 6.3, without its lenience: two parsers that disagree about a length are how requests get smuggled."""
-    lengths, codings = values.get(b"content-length", []), values.get(b"transfer-encoding", [])
+    lengths, codings = values.get(b"content-length", ()), values.get(b"transfer-encoding", ())
     if codings:
         if version != b"HTTP/1.1" or lengths or len(codings) > 1 or codings[0].lower() != b"chunked":
             raise BadRequest("the only Transfer-Encoding accepted is chunked, in HTTP/1.1, without Content-Length")
@@ -182,7 +208,7 @@ def _body_length(version: bytes, values: Mapping[bytes, list[bytes]]) -> int | N
 
 def _expects_continue(version: bytes, values: Sequence[bytes]) -> bool:
     """RFC 9110 section 10.1.1: HTTP/1.0 has no expectations, and there is only one that can be met."""
-    if version != b"HTTP/1.1" or not values:
+    if version != b"HTTP/1.1":
         return False
     if len(values) > 1 or values[0].lower() != b"100-continue":
         raise ExpectationFailed("the only expectation that can be met is 100-continue")

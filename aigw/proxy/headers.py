@@ -1,17 +1,18 @@
-"""Which header fields of a Reply reach the client, and in what form. Pure.
+"""Which header fields of a Reply reach the client, and in what form.
 
 A field that could end a line, or that is about one connection only, does not get out, wherever it came from.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 
 from aigw.exchange import Exchange, HeaderList
 from aigw.proxy.head import tokens
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(rb"[\t -~\x80-\xff]*")
+_is_value = re.compile(rb"[\t -~\x80-\xff]*").fullmatch
 _OF_THE_CONNECTION = {
     b"connection",
     b"http2-settings",
@@ -28,29 +29,37 @@ _OURS = {b"content-length", b"date", b"server", b"x-aigw-attempts", b"x-aigw-ins
 _DROPPED = frozenset(_OF_THE_CONNECTION | _OURS)
 
 
-def outgoing(headers: HeaderList, exchange: Exchange, date: bytes) -> HeaderList:
-    """The header fields that go out, but for those that say how long the body is.
+def outgoing(headers: HeaderList, exchange: Exchange) -> HeaderList:
+    """The header fields that go out, but for those that the wire adds: Server, Date, how long the body is.
 
     An upstream's own ``X-Request-Id`` stays, for its support knows no other; ours is then ``X-AIGW-Request-Id``.
     """
+    names = [_checked(name) for name, _ in headers]
+    sent = [(name, value.strip(b" \t")) for name, value in headers]
+    if b"" in names or not _is_value(b"".join([value for _, value in sent])):
+        sent = _filtered(sent)
+        names = [_checked(name) for name, _ in sent]
+    ours = b"X-AIGW-Request-Id" if b"x-request-id" in names else b"X-Request-Id"
+    sent.append((ours, exchange.id.encode("ascii", "replace")))
+    if exchange.attempts:
+        sent += _instance(exchange.attempts[-1].instance)
+        sent.append((b"X-AIGW-Attempts", b"%d" % len(exchange.attempts)))
+    return sent
+
+
+def _filtered(headers: HeaderList) -> HeaderList:
     named = tokens(value for name, value in headers if name.lower() == b"connection")
-    kept = [
-        (name, value.strip(b" \t"))
-        for name, value in headers
-        if name.lower() not in _DROPPED and name.lower() not in named and _is_whole(name, value)
-    ]
-    theirs = any(name.lower() == b"x-request-id" for name, _ in kept)
-    kept.append((b"X-AIGW-Request-Id" if theirs else b"X-Request-Id", exchange.id.encode("ascii", "replace")))
-    return kept + _attempts(exchange) + [(b"Server", b"aigw"), (b"Date", date)]
+    return [field for field in headers if _checked(field[0]) not in (b"", *named) and _is_value(field[1])]
 
 
-def _attempts(exchange: Exchange) -> HeaderList:
-    if not exchange.attempts:
-        return []
-    instance = exchange.attempts[-1].instance.encode("utf-8", "replace")
-    fields = [(b"X-AIGW-Instance", instance), (b"X-AIGW-Attempts", b"%d" % len(exchange.attempts))]
-    return [(name, value) for name, value in fields if _is_whole(name, value)]
+@functools.lru_cache(maxsize=1024)
+def _checked(name: bytes) -> bytes:
+    """A field's name in lower case; empty if the field never goes out, whatever its value is."""
+    lower = name.lower()
+    return b"" if lower in _DROPPED or _NAME.fullmatch(name) is None else lower
 
 
-def _is_whole(name: bytes, value: bytes) -> bool:
-    return _NAME.fullmatch(name) is not None and _VALUE.fullmatch(value) is not None
+@functools.lru_cache(maxsize=1024)
+def _instance(name: str) -> tuple[tuple[bytes, bytes], ...]:
+    value = name.encode("utf-8", "replace")
+    return ((b"X-AIGW-Instance", value),) if _is_value(value) else ()

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 
 from aigw.proxy.limits import Limits
 
 FOREVER = float("inf")
 
 
-class Phase(enum.Enum):
-    """Where an HTTP/1 connection is."""
+class Phase(enum.IntEnum):
+    """Where an HTTP/1 connection is. A number, so that `patience` of it is an index."""
 
-    HANDSHAKE = "waiting for the end of the TLS handshake"
-    IDLE = "waiting for the first byte of a request"
-    HEAD = "waiting for the rest of a head"
-    BODY = "waiting for the rest of a body"
-    ANSWER = "waiting for the end of a reply"
-    CLOSING = "waiting for its end"
+    HANDSHAKE = 0
+    """Waiting for the end of the TLS handshake."""
+    IDLE = 1
+    """Waiting for the first byte of a request."""
+    HEAD = 2
+    """Waiting for the rest of a head."""
+    BODY = 3
+    """Waiting for the rest of a body."""
+    ANSWER = 4
+    """Waiting for the end of a reply."""
+    CLOSING = 5
+    """Waiting for its end."""
 
 
-def patience(limits: Limits) -> Mapping[Phase, float]:
+HANDSHAKE, IDLE, HEAD, BODY, ANSWER, CLOSING = Phase
+# Looking a member up in its class takes longer than anything that is done with it.
+
+
+def patience(limits: Limits) -> tuple[float, ...]:
     """How many seconds a connection may be in each phase; in two of them, the request has a deadline of its own."""
-    return {
-        Phase.HANDSHAKE: limits.handshake_timeout,
-        Phase.IDLE: limits.idle_timeout,
-        Phase.HEAD: limits.head_timeout,
-        Phase.BODY: FOREVER,
-        Phase.ANSWER: FOREVER,
-        Phase.CLOSING: limits.send_timeout,
-    }
+    return (
+        limits.handshake_timeout,
+        limits.idle_timeout,
+        limits.head_timeout,
+        FOREVER,
+        FOREVER,
+        limits.send_timeout,
+    )

@@ -5,9 +5,7 @@ A test looks for each one, so that a Twisted without them is noticed when it is 
 
 from __future__ import annotations
 
-HTTP1 = {"twisted.web.http.HTTPChannel": ("_respondToBadRequestAndDisconnect",)}
-
-HTTP2 = {
+PRIVATE = {
     "twisted.web._http2.H2Connection": (
         "_consumerBlocked",
         "_handleWindowUpdate",

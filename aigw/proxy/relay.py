@@ -18,7 +18,7 @@ from aigw.proxy.errors import render_error
 from aigw.proxy.face import Face, P, T
 from aigw.proxy.headers import outgoing
 from aigw.proxy.slices import Slices
-from aigw.proxy.stages import Stages
+from aigw.proxy.stages import NO_STAGES, Stages
 from aigw.proxy.wire import BODILESS, Wire
 
 Over = Callable[[Outcome, GatewayError | None], None]
@@ -47,7 +47,7 @@ class Relay:
         self._over: Over | None = over
         self._verdict: tuple[Outcome, GatewayError | None] = (Outcome.DONE, error)
         self._bodiless = exchange.method == b"HEAD" or reply.status in BODILESS
-        self._stages = Stages(reply.stages)
+        self._stages = Stages(reply.stages) if reply.stages else NO_STAGES
         self._source = reply.source
         self._length = None if reply.stages else reply.length
         self._begun = False
@@ -100,7 +100,7 @@ class Relay:
         if self._sealed:
             return
         self._source = None
-        rest = self._attempt(self._stages.close)
+        rest = self._attempt(self._stages.close) if self._stages else b""
         if isinstance(rest, GatewayError):
             self._fail(rest)
         elif self._length is not None and self.sent != self._length:
@@ -147,11 +147,11 @@ class Relay:
         self._end(b"")
 
     def _send_whole(self) -> None:
-        body = self._attempt(self._stages.pass_whole, self._reply.body)
+        body = self._attempt(self._stages.pass_whole, self._reply.body) if self._stages else self._reply.body
         if isinstance(body, GatewayError):
             self._fail(body)
             return
-        self._length, self._stages = len(body), Stages(())
+        self._length, self._stages = len(body), NO_STAGES
         if len(body) > self._face.limits.write_size:
             self._source = Slices(body, self._face.limits.write_size)
             self._stream(self._source)
@@ -175,7 +175,7 @@ class Relay:
             self._wire.send(b"")
 
     def _open(self, reply: Reply, length: int | None) -> None:
-        headers: HeaderList = outgoing(reply.headers, self._exchange, self._face.date())
+        headers: HeaderList = outgoing(reply.headers, self._exchange)
         self._wire.open(reply.status, headers, length, bodiless=self._bodiless)
 
     def _begin(self, size: int) -> None:

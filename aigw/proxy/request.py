@@ -1,20 +1,16 @@
 """A request while it arrives: its route is found when its head is there, its body is gathered within the route's limit.
 
 The channel below (HTTP/1) and the stream (HTTP/2) call the same hooks of it: `head_received`, `handleContentChunk`,
-`requestReceived`, `connectionLost`.
+`complete`, `connectionLost`.
 """
 
-# mypy: allow-untyped-calls
-# (the stock classes that are extended here have no annotations)
 from __future__ import annotations
 
 import re
 from typing import Any
 
 from twisted.python.failure import Failure
-from twisted.web import http
-from twisted.web.iweb import INonQueuedRequestFactory
-from zope.interface import provider
+from twisted.web.http_headers import Headers
 
 from aigw.errors import GatewayError, MethodNotAllowed, RequestTimeout, RouteNotFound
 from aigw.exchange import Exchange, Reply, Timeline
@@ -30,34 +26,40 @@ METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
-@provider(INonQueuedRequestFactory)
-class Request(http.Request):
-    """One request of one client. ``refusal``: why it will get an error, which need not stop it from being read."""
+class Request:
+    """One request of one client. ``channel``: where it came from and its reply goes; None once that is given back.
+    ``refusal``: why it will get an error, which need not stop it from being read.
+    """
 
-    channel: Any
+    method: bytes
+    uri: bytes
+    version: bytes
+    requestHeaders: Headers
     refusal: GatewayError | None = None
     _matched: Matched | None = None
     _body: Body | None = None
     _answer: Answer | None = None
     _over = False
 
-    def __init__(self, channel: Any, queued: bool = False) -> None:
-        super().__init__(channel)
+    def __init__(self, channel: Any, remote_addr: str, secure: bool) -> None:
+        self.channel = channel
+        self.remote_addr = remote_addr
+        self.scheme = "https" if secure else "http"
         self._face: Face = channel.site.face
 
-    def head_received(self, method: bytes, target: bytes, version: bytes, length: int | None) -> None:
+    def head_received(self, method: bytes, uri: bytes, version: bytes, headers: Headers, length: int | None) -> None:
         """Decide what will become of the request. ``length``: of its body, in bytes; None = unknown.
 
         :raises GatewayError: if the rest of it need not even be read.
         """
-        self.method, self.uri, self.clientproto = method, target, version
-        self._scheme = "https" if self.isSecure() else "http"
-        self._face.in_flight += 1
-        self._began = self._progressed = self._face.clock.seconds()
+        face = self._face
+        self.method, self.uri, self.version, self.requestHeaders = method, uri, version, headers
+        face.in_flight += 1
+        self._began = self._progressed = face.clock.seconds()
         self.check()
         self._find()
         limit = self._matched.max_body if self._matched is not None else None
-        self._body = Body(self._face.limits.max_body if limit is None else limit, self._face.memory)
+        self._body = Body(face.limits.max_body if limit is None else limit, face.memory)
         if self.refusal is not None:
             self._body.discard()
         if length is not None:
@@ -88,16 +90,11 @@ class Request(http.Request):
 
     def leave(self) -> None:
         """The reply is written: give the connection back."""
-        self.startedWriting = 1
-        self.finish()
+        channel, self.channel = self.channel, None
+        if channel is not None:
+            channel.request_done()
 
     # What the channel calls
-
-    def parseCookies(self) -> None:
-        """Cookies are nobody's business here."""
-
-    def gotLength(self, length: int | None) -> None:
-        """`head_received` is told, with everything else."""
 
     def handleContentChunk(self, data: bytes) -> None:
         """Some of the body. An empty piece is no progress."""
@@ -109,7 +106,7 @@ class Request(http.Request):
         except GatewayError as error:
             self.reject(error)
 
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+    def complete(self) -> None:
         """All of the request is there."""
         if self._body is None or self._answer is not None:
             return
@@ -123,7 +120,7 @@ class Request(http.Request):
 
     def connectionLost(self, reason: Failure) -> None:
         """The client is gone, or has cancelled."""
-        super().connectionLost(reason)
+        self.channel = None
         if self._answer is None and self._body is not None:
             self._receive(b"")
         if self._answer is not None:
@@ -134,7 +131,7 @@ class Request(http.Request):
         if self.method in (b"CONNECT", b"TRACE"):
             self.refusal = MethodNotAllowed("this method is not allowed here", headers=((b"Allow", METHODS),))
         elif self.uri != b"*":
-            facts = self.method, self.uri, self.requestHeaders, self._remote_addr(), self._scheme
+            facts = self.method, self.uri, self.requestHeaders, self.remote_addr, self.scheme
             found = self._face.attempt("-", self._face.lookup.find, *facts)
             if isinstance(found, Matched):
                 self._matched = found
@@ -169,8 +166,8 @@ class Request(http.Request):
             headers=self.requestHeaders,
             body=body,
             host=matched.host if matched is not None else _host(self.requestHeaders.getRawHeaders(b"host", [b""])[0]),
-            remote_addr=self._remote_addr(),
-            scheme=self._scheme,
+            remote_addr=self.remote_addr,
+            scheme=self.scheme,
             route=matched.resource if matched is not None else None,
             params=matched.params if matched is not None else {},
             timeline=Timeline(started=self._face.clock.seconds()),
@@ -182,10 +179,6 @@ class Request(http.Request):
         if len(theirs) == 1 and _SANE_ID.fullmatch(theirs[0]):
             return theirs[0].decode("ascii")
         return self._face.ids()
-
-    def _remote_addr(self) -> str:
-        """The client's address; a Unix socket's peer has none."""
-        return getattr(self.client, "host", "")
 
 
 async def _tell_methods(exchange: Exchange) -> Reply:

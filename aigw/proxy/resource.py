@@ -41,8 +41,7 @@ class Answer:
 
     def handle(self, handler: Handler) -> None:
         """Have the onion make the reply, and relay it."""
-        making = Deferred.fromCoroutine(self._call(handler))
-        self._handling = making.addCallbacks(self._replied, self._failed).addErrback(self._broken)
+        self._handling = Deferred.fromCoroutine(self._serve(handler)).addErrback(self._broken)
 
     def refuse(self, error: GatewayError) -> None:
         """Reply with an error, whose traceback would keep the request in memory with whoever keeps the error."""
@@ -65,23 +64,33 @@ class Answer:
         if self._relay is not None:
             self._relay.sweep(now)
 
-    async def _call(self, handler: Handler) -> Reply:
-        return await handler(self._exchange)
+    async def _serve(self, handler: Handler) -> None:
+        try:
+            reply = await handler(self._exchange)
+        except GatewayError as refusal:
+            error = refusal.with_traceback(None)
+        except CancelledError:
+            error = internal_error() if self._left else self._bug()
+        except Exception:  # noqa: BLE001  # the edge: whatever went wrong, the client gets an answer
+            error = self._bug()
+        else:
+            self._replied(reply)
+            return
+        if self._left:
+            self._over(Outcome.CLIENT_LEFT, None)
+        else:
+            self.refuse(error)
+
+    def _bug(self) -> GatewayError:
+        """The log is told everything, the client nothing."""
+        self.log.failure("request {id} failed", id=self._exchange.id)
+        return internal_error()
 
     def _replied(self, reply: Reply) -> None:
         if self._left:
             self._dispose(reply)
         else:
             self._start(reply, None)
-
-    def _failed(self, failure: Failure) -> None:
-        error = failure.value
-        if not isinstance(error, GatewayError) and not (self._left and isinstance(error, CancelledError)):
-            self.log.failure("request {id} failed", failure, id=self._exchange.id)
-        if self._left:
-            self._over(Outcome.CLIENT_LEFT, None)
-        else:
-            self.refuse(error if isinstance(error, GatewayError) else internal_error())
 
     def _broken(self, failure: Failure) -> None:
         """The relay itself failed: nothing can be said to the client any more."""

@@ -1,15 +1,15 @@
 """The factory of the proxy face's connections: counts them, looks after their deadlines, and sees them off."""
 
-# mypy: allow-untyped-calls
-# (the stock classes that are extended here have no annotations)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall
-from twisted.web import http, server
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolNegotiationFactory
+from twisted.internet.protocol import Factory
+from twisted.web.http import H2_ENABLED
+from zope.interface import implementer
 
 from aigw.pipeline import Finder
 from aigw.ports import Clock
@@ -17,7 +17,6 @@ from aigw.proxy.channel import Channel
 from aigw.proxy.face import Face, Observer
 from aigw.proxy.limits import Limits
 from aigw.proxy.phases import patience
-from aigw.proxy.request import Request
 from aigw.proxy.turnaway import Turnaway
 
 SWEEP_INTERVAL = 1.0
@@ -40,14 +39,11 @@ def proxy_site(
     return ProxySite(Face(lookup=lookup, clock=clock, limits=limits, observers=observers, ids=ids))
 
 
-class ProxySite(server.Site):
+@implementer(IProtocolNegotiationFactory)
+class ProxySite(Factory):
     """One per proxy face, however many endpoints it listens on. ``connections``: those that are open."""
 
-    protocol = Channel  # type: ignore[assignment]  # it needs no generic protocol around it
-    requestFactory = Request  # type: ignore[assignment]  # no IRequest: there is no tree of resources
-
     def __init__(self, face: Face) -> None:
-        super().__init__(None, reactor=face.clock, timeout=None)
         self.face = face
         self.patience = patience(face.limits)
         self.connections: set[Channel] = set()
@@ -66,7 +62,11 @@ class ProxySite(server.Site):
             return None
         if len(self.connections) >= self.face.limits.max_connections:
             return Turnaway(self.face)
-        return super().buildProtocol(addr)
+        return Channel(self)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What ALPN may choose from."""
+        return [b"h2", b"http/1.1"] if H2_ENABLED else [b"http/1.1"]
 
     def drain(self, seconds: float) -> Deferred[None]:
         """Serve what is in flight, take nothing new, close every connection as soon as it is idle.
@@ -102,15 +102,6 @@ class ProxySite(server.Site):
             self._sweeping = None
         if self.face.draining:
             self._tell_drained()
-
-    def startFactory(self) -> None:
-        """Nothing: our observers write the access log, not the factory."""
-
-    def stopFactory(self) -> None:
-        """Nothing, see `startFactory`. Connections outlive the ports that accepted them."""
-
-    def log(self, request: http.Request) -> None:
-        """Nothing, see `startFactory`."""
 
     def _sweep(self) -> None:
         self._sweeping = self.face.clock.callLater(SWEEP_INTERVAL, self._sweep)

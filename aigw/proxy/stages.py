@@ -38,5 +38,8 @@ class Stages:
         return self.feed(body) + self.close()
 
 
+NO_STAGES = Stages(())
+
+
 def _fed(stage: Stage, pieces: Iterable[bytes]) -> list[bytes]:
     return [out for piece in pieces if piece for out in stage.feed(piece)]

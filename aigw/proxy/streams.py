@@ -14,6 +14,7 @@ from twisted.web.http_headers import Headers
 
 from aigw.errors import GatewayError
 from aigw.exchange import HeaderList
+from aigw.proxy.face import SERVER
 from aigw.proxy.head import check_http2
 from aigw.proxy.request import Request
 from aigw.proxy.wire import Wire
@@ -26,14 +27,20 @@ class Http2Request(Request):
     """One stream's request."""
 
     connection: Http2Channel
+    stream_id: int
     _told_length: int | None = None
     _left_at: float | None = None
+
+    def __init__(self, stream: H2Stream, queued: bool = False) -> None:
+        super().__init__(stream, getattr(stream.getPeer(), "host", ""), stream.isSecure())
+        self.requestHeaders = Headers()
 
     def stream_opened(self, connection: Http2Channel, stream: H2Stream) -> None:
         """The head is there."""
         self.connection, self.stream_id = connection, stream.streamID
+        method, path = stream.command or b"", stream.path or b""
         try:
-            self.head_received(stream.command or b"", stream.path or b"", b"HTTP/2", self._told_length)
+            self.head_received(method, path, b"HTTP/2", self.requestHeaders, self._told_length)
         except GatewayError as error:
             self.refuse(error)
 
@@ -54,7 +61,9 @@ class Http2Request(Request):
     def leave(self) -> None:
         """The reply is queued; the stream lives until it is sent."""
         self._left_at = self._face.clock.seconds()
-        super().leave()
+        stream, self.channel = self.channel, None
+        if stream is not None:
+            stream.requestDone(self)
 
     def sweep(self, now: float) -> None:
         """Look for a missed deadline."""
@@ -62,9 +71,18 @@ class Http2Request(Request):
         if self._left_at is not None and now - self._left_at >= self._face.limits.send_timeout:
             self.connection.reset(self.stream_id, ErrorCodes.CANCEL)
 
+    # What the stream calls
+
     def gotLength(self, length: int | None) -> None:
         """The stream tells it before the head is complete."""
         self._told_length = length
+
+    def parseCookies(self) -> None:
+        """Cookies are nobody's business here."""
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """All of it is there."""
+        self.complete()
 
 
 class Http2Wire:
@@ -82,7 +100,8 @@ class Http2Wire:
         """A length is only told, not relied on."""
         self.delimited = length is not None
         told = [(b"Content-Length", b"%d" % length)] if length is not None and status != 204 else []
-        self._head = status, headers + told
+        own = [(b"Server", SERVER), (b"Date", self._request.connection.face.date())]
+        self._head = status, headers + own + told
 
     def send(self, data: bytes) -> None:
         """HEADERS, if they are still waiting, and DATA."""

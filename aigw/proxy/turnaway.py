@@ -23,5 +23,5 @@ class Turnaway(Protocol):
             self.transport.abortConnection()
             return
         error = NotServing("too many connections", headers=((b"Retry-After", b"1"),))
-        self.transport.write(http1_refusal(error, self._face.date()))
+        self.transport.write(http1_refusal(error, self._face.signature()))
         self.transport.loseConnection()

@@ -7,6 +7,7 @@ Each call of `Wire.send` and `Wire.end` is at most one write to the transport.
 # (the stock classes that are extended here have no annotations)
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IPushProducer
@@ -36,7 +37,10 @@ class Wire(Protocol):
         """Does the client not take what was written before?"""
 
     def open(self, status: int, headers: HeaderList, length: int | None, *, bodiless: bool = False) -> None:
-        """Have a head ready for the first `send`. ``length``: of the body, if it is known."""
+        """Have a head ready for the first `send`: ``headers``, and Server, Date and what frames the body.
+
+        ``length``: of the body, if it is known.
+        """
 
     def send(self, data: bytes) -> None:
         """Some of the body; ``b""`` sends the head, if that is still waiting."""
@@ -79,17 +83,15 @@ class Http1Wire:
     def open(self, status: int, headers: HeaderList, length: int | None, *, bodiless: bool = False) -> None:
         """Choose the framing: Content-Length, else chunked, else (HTTP/1.0) until the connection closes."""
         self.delimited = length is not None or bodiless
-        self._chunked = not self.delimited and self._request.clientproto == b"HTTP/1.1"
+        self._chunked = not self.delimited and self._request.version == b"HTTP/1.1"
         self._until_close = not self.delimited and not self._chunked
-        framing: HeaderList = []
-        if length is not None and status != 204:
-            framing.append((b"Content-Length", b"%d" % length))
+        framing = b"Content-Length: %d\r\n" % length if length is not None and status != 204 else b""
         if self._chunked:
-            framing.append((b"Transfer-Encoding", b"chunked"))
+            framing += b"Transfer-Encoding: chunked\r\n"
         if self._until_close or not self._channel.keeps_alive:
             self._channel.persistent = False
-            framing.append((b"Connection", b"close"))
-        self._head = http1_head(status, headers + framing)
+            framing += b"Connection: close\r\n"
+        self._head = http1_head(status, headers, self._channel.face.signature() + framing)
 
     def send(self, data: bytes) -> None:
         """One chunk, or bare bytes."""
@@ -125,22 +127,25 @@ class Http1Wire:
 
     def attach(self, producer: IPushProducer) -> None:
         """By way of the channel, which the transport tells."""
-        self._channel.registerProducer(producer, True)
+        self._channel.attach(producer)
 
     def detach(self) -> None:
         """Leave the channel."""
-        self._channel.unregisterProducer()
+        self._channel.detach()
 
 
-def http1_head(status: int, headers: HeaderList) -> bytes:
-    """Status line and header section, with the empty line behind them."""
-    lines = [b"HTTP/1.1 %d %b" % (status, RESPONSES.get(status, b""))]
-    lines += [b"%b: %b" % field for field in headers]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+def http1_head(status: int, headers: HeaderList, lines: bytes) -> bytes:
+    """Status line and header section, with the empty line behind them. ``lines``: of fields that are ready."""
+    return b"%b%b%b\r\n" % (_status_line(status), b"".join([b"%b: %b\r\n" % field for field in headers]), lines)
 
 
-def http1_refusal(error: GatewayError, date: bytes) -> bytes:
+def http1_refusal(error: GatewayError, signature: bytes) -> bytes:
     """A whole reply to a client that has not sent, or will not get to send, a request one could refer to."""
     reply = render_error(error)
-    framing = [(b"Content-Length", b"%d" % len(reply.body)), (b"Connection", b"close")]
-    return http1_head(reply.status, [*reply.headers, (b"Server", b"aigw"), (b"Date", date), *framing]) + reply.body
+    framing = b"Content-Length: %d\r\nConnection: close\r\n" % len(reply.body)
+    return http1_head(reply.status, reply.headers, signature + framing) + reply.body
+
+
+@functools.lru_cache(maxsize=512)
+def _status_line(status: int) -> bytes:
+    return b"HTTP/1.1 %d %b\r\n" % (status, RESPONSES.get(status, b""))

@@ -316,13 +316,6 @@ def test_the_clients_request_id_is_used_if_it_is_sane(gateway: Any, sent: list[b
     assert client.reply.headers["x-request-id"] == expected
 
 
-def test_a_complaint_of_the_stock_parser_is_answered_like_ours_and_once(gateway: Any) -> None:
-    client = gateway.connect()
-    client.channel._respondToBadRequestAndDisconnect()
-    client.channel._respondToBadRequestAndDisconnect()
-    assert (client.reply.status, client.closed) == (400, True)
-
-
 @pytest.mark.parametrize("line", [b"OPTIONS * HTTP/1.1", b"TRACE /%zz HTTP/1.1"])
 def test_what_has_no_route_is_observed_all_the_same(gateway: Any, line: bytes) -> None:
     gateway.connect().send(line + b"\r\nHost: a\r\n\r\n")

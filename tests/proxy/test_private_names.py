@@ -12,12 +12,12 @@ from twisted.python.reflect import namedAny
 from twisted.web._http2 import H2Connection, H2Stream
 
 import aigw.proxy
-from aigw.proxy.private import HTTP1, HTTP2
+from aigw.proxy.private import PRIVATE
 
 OURS = {"site", "factory", "face"}
 
 
-@pytest.mark.parametrize(("owner", "name"), [(o, n) for o, names in {**HTTP1, **HTTP2}.items() for n in names])
+@pytest.mark.parametrize(("owner", "name"), [(o, n) for o, names in PRIVATE.items() for n in names])
 def test_it_is_there(owner: str, name: str) -> None:
     made = H2Connection(reactor=Clock()) if owner.endswith("H2Connection") else None
     assert hasattr(namedAny(owner), name) or hasattr(made, name) or name in inspect.getsource(namedAny(owner))
@@ -46,7 +46,7 @@ def test_it_takes_what_it_took(method: object, parameters: list[str]) -> None:
 
 def test_no_other_private_name_is_used() -> None:
     """Attributes with an underscore are our own (``self._x``, set somewhere in the package), or listed."""
-    listed = {name for names in {**HTTP1, **HTTP2}.values() for name in names}
+    listed = {name for names in PRIVATE.values() for name in names}
     trees = [ast.parse(path.read_text()) for path in Path(aigw.proxy.__file__).parent.glob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     defined = {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}

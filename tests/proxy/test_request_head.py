@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.testing import StringTransport
 from twisted.web.http import HTTPChannel, Request
+from twisted.web.http_headers import Headers
 
+import aigw.proxy.head as head_module
 from aigw.errors import GatewayError
 from aigw.proxy.head import check_http2, head_size, read_field, read_head
 from aigw.proxy.limits import Limits
@@ -137,7 +139,7 @@ def test_expectations(version: bytes, fields: bytes, expects: bool) -> None:
 
 
 def test_fields_are_lower_case_and_stripped() -> None:
-    assert read_head(b"GET / HTTP/1.1\r\nHOST: a \r\nX-y:\t b c\t\r\n\r\n", LIMITS).fields == [
+    assert read_head(b"GET / HTTP/1.1\r\nHOST: a \r\nX-y:\t b c\t\r\n\r\n", LIMITS).headers.fields == [
         (b"host", b"a"),
         (b"x-y", b"b c"),
     ]
@@ -145,6 +147,71 @@ def test_fields_are_lower_case_and_stripped() -> None:
 
 def test_a_field_of_spaces_costs_no_more_than_one_of_letters() -> None:
     assert read_field(b"X: " + b" " * 60_000 + b"b" + b" " * 60_000) == (b"x", b"b")
+
+
+class TestMemory:
+    """Lines that were read before are remembered."""
+
+    def test_it_changes_nothing(self) -> None:
+        block = b"POST /a HTTP/1.1\r\nHOST: a \r\nX-y:\tb\r\nX-Y: c\r\nContent-Length: 3\r\nConnection: close\r\n\r\n"
+        first, second = (read_head(block, LIMITS) for _ in range(2))
+        assert first == second
+        assert first.headers.fields == second.headers.fields
+        assert list(second.headers.getAllRawHeaders())[1] == (b"x-y", [b"b", b"c"])
+
+    @pytest.mark.parametrize("line", [b"X\r", b"X : a", b" X: a", b"X: a\0"])
+    def test_what_was_refused_is_refused_again(self, line: bytes) -> None:
+        for _ in range(2):
+            with pytest.raises(GatewayError):
+                read_head(b"GET / HTTP/1.1\r\n%b\r\n%b\r\n" % (line, H), LIMITS)
+
+    @pytest.mark.parametrize(
+        "name", ["Authorization", "X-API-Key", "api-key", "Cookie", "Proxy-Authorization", "X-Goog-Api-Key", "X-Token"]
+    )
+    def test_no_credential_is_kept(self, name: str) -> None:
+        line = f"{name}: s3cret".encode()
+        read_head(b"GET /?key=s3cret HTTP/1.1\r\n%b\r\n%b\r\n" % (line, H), LIMITS)
+        assert b"s3cret" not in b"".join([*head_module._field_lines, *head_module._request_lines])
+
+    def test_it_is_bounded(self) -> None:
+        for i in range(5000):
+            read_head(b"GET /%d HTTP/1.1\r\nX: %d\r\nY: %b\r\n%b\r\n" % (i, i, b"y" * 300, H), LIMITS)
+        for memory in (head_module._field_lines, head_module._request_lines):
+            assert len(memory) <= 2048
+            assert max(map(len, memory)) <= 256
+
+
+class TestHeaders:
+    """What a handler gets of them is a `Headers` like any other, that does not change."""
+
+    HEADERS = read_head(
+        b"GET / HTTP/1.1\r\nX-A: 1\r\nAuthorization: s3cret\r\nx-a: 2\r\n" + H + b"\r\n", LIMITS
+    ).headers
+    STOCK = Headers({b"x-a": [b"1", b"2"], b"authorization": [b"s3cret"], b"host": [b"a"]})
+
+    def test_looking_up(self) -> None:
+        assert self.HEADERS.getRawHeaders(b"X-A") == [b"1", b"2"]
+        assert self.HEADERS.getRawHeaders("x-A") == ["1", "2"]
+        assert (self.HEADERS.getRawHeaders(b"y"), self.HEADERS.getRawHeaders("y", ["z"])) == (None, ["z"])
+        assert (self.HEADERS.hasHeader("X-a"), self.HEADERS.hasHeader(b"y")) == (True, False)
+        assert self.HEADERS.fields == [(b"x-a", b"1"), (b"authorization", b"s3cret"), (b"x-a", b"2"), (b"host", b"a")]
+
+    def test_it_equals_stock_headers(self) -> None:
+        assert self.HEADERS == self.STOCK
+        assert self.HEADERS.copy() == self.STOCK
+
+    def test_it_does_not_change_but_a_copy_does(self) -> None:
+        for change in (self.HEADERS.setRawHeaders, self.HEADERS.addRawHeader):
+            with pytest.raises(TypeError):
+                change(b"x", b"y")
+        with pytest.raises(TypeError):
+            self.HEADERS.removeHeader(b"x-a")
+        copy = self.HEADERS.copy()
+        copy.addRawHeader(b"x-a", b"3")
+        assert self.HEADERS.getRawHeaders(b"x-a") == [b"1", b"2"]
+
+    def test_no_secret_in_its_repr(self) -> None:
+        assert "s3cret" not in repr(self.HEADERS)
 
 
 def test_the_end_of_a_head_is_found_wherever_it_is_cut() -> None:
@@ -241,6 +308,6 @@ def test_the_stock_parser_takes_every_head_that_we_let_pass_for_the_same(data: b
     assert request.length == head.length
     assert bool(channel.persistent) is head.persistent
     told = {name.lower(): values for name, values in request.requestHeaders.getAllRawHeaders()}
-    assert sorted((n, v) for n, vs in told.items() for v in vs) == sorted(head.fields)
+    assert sorted((n, v) for n, vs in told.items() for v in vs) == sorted(head.headers.fields)
     if head.length == 0:
         assert (request.method, request.uri, request.clientproto) == (head.method, head.target, head.version)
