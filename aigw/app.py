@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import secrets
 import time
@@ -17,6 +18,7 @@ from aigw.balancing.pool import Memory
 from aigw.configuration import Configuration
 from aigw.control import control_site
 from aigw.keys import AdminKey, admin_key, data_key, viewer_key
+from aigw.net.sockets import eager_sockets
 from aigw.observe.access_log import AccessLog, access_log
 from aigw.observe.metrics import Metrics
 from aigw.parts import Defaults, Parts
@@ -30,6 +32,7 @@ from aigw.stores.memory import MemoryStore
 from aigw.stores.sealing import Sealer
 from aigw.stores.sqlite import SqliteStore
 from aigw.upstream.clients import Clients
+from aigw.upstream.endpoints import Endpoints
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -69,7 +72,7 @@ def build(settings: Settings, data: Path, reactor: Any, ready: Callable[[], bool
     configuration.load()
 
     metrics = Metrics(build={"version": __version__})
-    clients = Clients(reactor)
+    clients = Clients(reactor, Endpoints(eager_sockets(reactor)))
     defaults = Defaults(priority_order=settings.priority_order)
     parts = Parts(
         clock=reactor,
@@ -87,7 +90,7 @@ def build(settings: Settings, data: Path, reactor: Any, ready: Callable[[], bool
         clock=reactor,
         limits=Limits(),
         observers=[metrics, *([log] if log is not None else [])],
-        ids=lambda: secrets.token_hex(16),
+        ids=_request_ids(),
     )
     metrics.watch(lambda: proxy.in_flight)
     admin = admin_resource(
@@ -116,3 +119,9 @@ def build(settings: Settings, data: Path, reactor: Any, ready: Callable[[], bool
         admin_key=key,
         viewer_key=viewer,
     )
+
+
+def _request_ids() -> Callable[[], str]:
+    """Ids that no other process has: they need not be secret, so one random number does for all of them."""
+    prefix, numbers = secrets.token_hex(10), itertools.count(1)
+    return lambda: f"{prefix}{next(numbers):012x}"

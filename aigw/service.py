@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from aigw.app import App, build
 from aigw.demo import demonstrate
+from aigw.net.sockets import eager_sockets
 from aigw.ports import StoreError
 from aigw.settings import Settings
 
@@ -91,7 +92,7 @@ class Gateway(Service):
         """Listen on one endpoint; those of Twisted that serve HTTP do it at once."""
         outcome: list[Any] = []
         try:
-            listening = serverFromString(self._reactor, endpoint).listen(site)
+            listening = serverFromString(eager_sockets(self._reactor), endpoint).listen(site)
         except BAD_ENDPOINT as e:
             raise ValueError(f"--{face}: {endpoint}: no endpoint to listen on: {e}") from e
         listening.addBoth(outcome.append)
@@ -109,9 +110,9 @@ class Gateway(Service):
         if app is None:
             return
         self._ready = False
-        await self._stop_listening("admin", "proxy")
-        drained = app.proxy.drain(self._settings.drain)
         with _second_signal(lambda: self._reactor.callFromThread(self._hurry)):
+            await self._stop_listening("admin", "proxy")
+            drained = app.proxy.drain(self._settings.drain)
             if app.proxy.in_flight:
                 self.log.info(
                     "leaving: {count} requests in flight get up to {seconds} s; a second signal ends them",

@@ -128,6 +128,9 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> IService:
     """The service that ``twistd`` runs; nothing is read or opened before it starts."""
+    from aigw.net.choice import choose_reactor
+
+    choose_reactor()
     from twisted.internet import reactor
 
     from aigw.service import Gateway
