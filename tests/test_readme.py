@@ -227,3 +227,11 @@ def test_the_run_command_installs_and_demonstrates(tmp_path: Path) -> None:
     assert b"aigw" in listed
     left = {p.name for p in tmp_path.iterdir()} - before - {".venv", "build", "aigw.egg-info", ".log"}
     assert left <= {"twistd.pid"}, "a demo keeps nothing"
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))], ids=lambda p: p.name)
+def test_is_good_restructured_text(path: Path) -> None:
+    checked = subprocess.run(
+        [sys.executable, "-m", "docutils", "--report=2", "--halt=2", str(path), os.devnull], capture_output=True
+    )
+    assert checked.returncode == 0, checked.stderr.decode()
