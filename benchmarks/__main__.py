@@ -12,6 +12,8 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,10 +25,11 @@ import attrs
 from benchmarks import machine, picture, processes, scenarios, upstream
 from benchmarks.contenders import CONTENDERS, Place, Running, Start
 from benchmarks.figures import Results
+from benchmarks.gateway import Arguments
 from benchmarks.machine import Meanwhile
 from benchmarks.peers import PEERS
 from benchmarks.processes import NotStarted
-from benchmarks.scenarios import Memory, Plan
+from benchmarks.scenarios import Memory, Plan, Scenario
 
 _PACKAGES = {"nginx": "nginx", "wrk": "wrk"}
 _EVERYONE: Mapping[str, Start] = {**CONTENDERS, **PEERS}
@@ -47,7 +50,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         help="memory is measured with so many (default: 1000; 0: not)",
     )
     add("--routes", type=int, default=1000, help="how many routes aigw has (default: 1000)")
-    add("--aigw-arg", action="append", default=[], help="an argument for twistd aigw, as in --aigw-arg=--workers")
+    Arguments.add_to(parser)
     add("--cores", metavar="CONTENDER,LOAD", help="which cores (default: the last, the first)")
     add("--nice", type=int, default=0, help="of all processes; below 0, as root, others on the machine disturb less")
     add("--json", type=Path, metavar="FILE", help="write all values there")
@@ -105,7 +108,7 @@ def _place(options: argparse.Namespace, cores: tuple[int, int]) -> Iterator[Plac
             chat_port=chat_port,
             stream_port=stream_port,
             user=user,
-            aigw_args=options.aigw_arg,
+            arguments=Arguments.given(options),
             routes=options.routes,
             peer_directory=(options.peer_dir or directory / "peers").absolute(),
         )
@@ -131,14 +134,23 @@ def _run(names: Sequence[str], plan: Plan, results: Results, place: Place) -> li
     with contextlib.ExitStack() as stack:
         running = _start(names, place, stack)
         for contender in running.values():
-            scenarios.warm(contender, plan.warm, place.directory)
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                scenarios.warm(contender, plan.warm, place.directory)
         for number in range(plan.rounds):
             for scenario in plan.scenarios:
                 _say(f"round {number + 1} of {plan.rounds}: {scenario.name}")
                 for name, contender in running.items():
                     contender.settle()
-                    scenario.run(name, contender, results, place.directory)
+                    _run_one(name, contender, scenario, results, place)
     return list(running)
+
+
+def _run_one(name: str, running: Running, scenario: Scenario, results: Results, place: Place) -> None:
+    """A contender that can't be asked is no reason to lose what others did."""
+    try:
+        scenario.run(name, running, results, place.directory)
+    except (OSError, subprocess.SubprocessError) as error:
+        results.note(f"{name}: {scenario.name}: {error}")
 
 
 def _run_memory(names: Sequence[str], scenario: Memory, rounds: int, results: Results, place: Place) -> None:
@@ -148,7 +160,7 @@ def _run_memory(names: Sequence[str], scenario: Memory, rounds: int, results: Re
         for name in names:
             with contextlib.ExitStack() as stack:
                 for running in _start([name], place, stack).values():
-                    scenario.run(name, running, results, place.directory)
+                    _run_one(name, running, scenario, results, place)
 
 
 @contextlib.contextmanager
@@ -192,6 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if complaint:
         _say(complaint)
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     processes.open_many_files()
     with _niceness(options.nice):
         results = _measure(options, _cores(options.cores))

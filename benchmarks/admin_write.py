@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks import gateway, processes, stream_load, upstream
 from benchmarks.chat_load import Target
 from benchmarks.figures import percentile
-from benchmarks.gateway import Admin
+from benchmarks.gateway import Admin, Arguments
 from benchmarks.processes import Process
 from benchmarks.stream_load import StreamFigures, Streams
 
@@ -104,7 +104,7 @@ def _fill(admin: int, stream_port: int, start: int, stop: int) -> None:
         connection.put_routes(islice(_routes(stop, stream_port), start, stop))
 
 
-def measure(sizes: Sequence[int], *, seconds: float, arguments: Sequence[str]) -> None:
+def measure(sizes: Sequence[int], *, seconds: float, arguments: Arguments) -> None:
     """Print a row for each number of routes."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[0]})
@@ -129,10 +129,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.admin_write", description=__doc__)
     parser.add_argument("--large", action="store_true", help=f"also {LARGE} routes, which takes minutes")
     parser.add_argument("--seconds", type=float, default=3.0, help="without writes, and with them, for each size")
-    parser.add_argument("--aigw-arg", action="append", default=[], help="an argument for twistd aigw; repeatable")
+    Arguments.add_to(parser)
     options = parser.parse_args()
     sizes = (*SIZES, LARGE) if options.large else SIZES
-    measure(sizes, seconds=options.seconds, arguments=options.aigw_arg)
+    measure(sizes, seconds=options.seconds, arguments=Arguments.given(options))
 
 
 if __name__ == "__main__":

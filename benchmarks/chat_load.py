@@ -64,16 +64,21 @@ class ChatFigures:
 
 
 def load(target: Target, *, connections: int, seconds: int, directory: Path) -> ChatFigures:
-    """Run wrk, on the core that we run on."""
+    """Run wrk, on the core that we run on.
+
+    :raises subprocess.SubprocessError: if it can't connect, or does not end.
+    """
     body = target.body("Hello, how are you?", size=BODY_BYTES, stream=False).decode()
     headers = "\n".join(f"wrk.headers[{_lua(k)}] = {_lua(v)}" for k, v in target.all_headers().items())
     script = directory / "chat.lua"
     script.write_text(_SCRIPT % {"body": _lua(body), "headers": headers})
     url = f"http://127.0.0.1:{target.port}{target.path}"
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(script), url]
-    output = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=seconds + 30).stdout
-    line = next(line for line in output.splitlines() if line.startswith("RESULT "))
-    figures = json.loads(line.removeprefix("RESULT "))
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds + 30)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    if not lines:
+        raise subprocess.SubprocessError(f"wrk: {(done.stderr or done.stdout).strip()}")
+    figures = json.loads(lines[0].removeprefix("RESULT "))
     return ChatFigures(
         requests=figures["requests"],
         errors=figures["errors"],

@@ -21,7 +21,7 @@ class Place:
     directory: Path
     chat_port: int
     stream_port: int
-    aigw_args: Sequence[str] = ()
+    arguments: gateway.Arguments = attrs.field(factory=gateway.Arguments)
     routes: int = 1000
     peer_directory: Path
     user: str = ""
@@ -110,7 +110,7 @@ def start_aigw(place: Place) -> Running:
         place.directory,
         port=port,
         core=place.core,
-        arguments=place.aigw_args,
+        arguments=place.arguments,
         routes=lambda: gateway.routes(place.routes, chat_port=place.chat_port, stream_port=place.stream_port),
     )
     chat, stream = (Target(port=port, path=path) for path in gateway.paths(place.routes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import shutil
@@ -9,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import attrs
 
 from benchmarks import processes
 from benchmarks.processes import NotStarted, Process
@@ -18,6 +21,29 @@ _KEY = "benchmark-admin-key"
 
 Route = Mapping[str, Any]
 Routes = Callable[[], Iterator[Route]]
+
+
+@attrs.frozen(kw_only=True)
+class Arguments:
+    """What to start it with besides: options of twistd (``--reactor=poll``), and of aigw (``--workers=2``)."""
+
+    twistd: Sequence[str] = ()
+    aigw: Sequence[str] = ()
+
+    @staticmethod
+    def add_to(parser: argparse.ArgumentParser) -> None:
+        """Have a command line take them."""
+        parser.add_argument(
+            "--aigw-arg", action="append", default=[], help="an option for aigw, as --aigw-arg=--workers=2"
+        )
+        parser.add_argument(
+            "--twistd-arg", action="append", default=[], help="one for twistd: --twistd-arg=--reactor=poll"
+        )
+
+    @classmethod
+    def given(cls, options: argparse.Namespace) -> Arguments:
+        """Those of a command line."""
+        return cls(twistd=options.twistd_arg, aigw=options.aigw_arg)
 
 
 def paths(count: int) -> tuple[str, str]:
@@ -56,7 +82,7 @@ def start(
     *,
     port: int,
     core: int,
-    arguments: Sequence[str],
+    arguments: Arguments,
     routes: Routes,
 ) -> Process:
     """Start aigw with these routes. What one start has stored, the next one of the same run finds.
@@ -70,7 +96,7 @@ def start(
         shutil.copytree(kept, data)
     process, admin = launch(directory, port=port, core=core, arguments=arguments)
     if not filled:
-        with Admin(admin) as connection:
+        with processes.stopped_if_it_fails(process), Admin(admin) as connection:
             connection.put_routes(routes())
         process.stop()
         shutil.copytree(data, kept)
@@ -78,17 +104,17 @@ def start(
     return process
 
 
-def launch(directory: Path, *, port: int, core: int, arguments: Sequence[str]) -> tuple[Process, int]:
+def launch(directory: Path, *, port: int, core: int, arguments: Arguments) -> tuple[Process, int]:
     """Start it on the data that is there, and give the port of its admin API."""
     admin, control = processes.free_ports(2)
     argv: list[str | Path] = [
         Path(sys.executable).with_name("twistd"),
-        *("--pidfile=", f"--logfile={directory}/twistd.log", "-n", "aigw"),
+        *("--pidfile=", f"--logfile={directory}/twistd.log", "-n", *arguments.twistd, "aigw"),
         *("--data", "aigw-data", "--drain", "1"),
         *("--admin", f"tcp:{admin}:interface=127.0.0.1"),
         *("--proxy", f"tcp:{port}:interface=127.0.0.1:backlog=8192"),
         *("--control", f"tcp:{control}:interface=127.0.0.1"),
-        *arguments,
+        *arguments.aigw,
     ]
     environ = {"PYTHONPATH": str(_ROOT), "AIGW_ADMIN_KEY": _KEY}
     process = processes.start(argv, name="aigw", core=core, directory=directory, environ=environ)

@@ -70,11 +70,7 @@ def _start(
     seconds: float = 20,
 ) -> Process:
     process = processes.start(argv, name=name, core=place.core, directory=place.directory, environ=environ)
-    try:
-        processes.wait_until(lambda: processes.listening(port), process, seconds=seconds)
-    except NotStarted:
-        process.stop()
-        raise
+    processes.wait_until(lambda: processes.listening(port), process, seconds=seconds)
     return process
 
 

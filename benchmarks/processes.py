@@ -75,7 +75,7 @@ def start(
         os.sched_setaffinity(0, {core})
         if nice:
             be_nice(nice)
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
     log = directory / f"{name}.log"
     with log.open("ab") as output:
@@ -109,18 +109,29 @@ def be_nice(nice: int) -> None:
         group.write_text(f"{nice}\n")
 
 
+@contextlib.contextmanager
+def stopped_if_it_fails(process: Process) -> Iterator[None]:
+    """Whatever is raised inside, the process does not outlive it."""
+    try:
+        yield
+    except BaseException:
+        process.stop()
+        raise
+
+
 def wait_until(ready: Callable[[], bool], process: Process, *, seconds: float) -> None:
-    """Wait for a process to be of use.
+    """Wait for a process to be of use; it is stopped if it is not.
 
     :raises NotStarted: if it ends, or is not ready in time.
     """
     deadline = time.monotonic() + seconds
-    while not ready():
-        if process.popen.poll() is not None:
-            raise NotStarted(f"{process.name} ended with status {process.popen.returncode}:\n{process.output()}")
-        if time.monotonic() > deadline:
-            raise NotStarted(f"{process.name} was not ready in {seconds:.0f} s:\n{process.output()}")
-        time.sleep(0.05)
+    with stopped_if_it_fails(process):
+        while not ready():
+            if process.popen.poll() is not None:
+                raise NotStarted(f"{process.name} ended with status {process.popen.returncode}:\n{process.output()}")
+            if time.monotonic() > deadline:
+                raise NotStarted(f"{process.name} was not ready in {seconds:.0f} s:\n{process.output()}")
+            time.sleep(0.05)
 
 
 def listening(port: int) -> bool:

@@ -9,18 +9,18 @@ import argparse
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import chat_load, contenders, processes, stream_load, upstream
 from benchmarks.contenders import Place
+from benchmarks.gateway import Arguments
 from benchmarks.stream_load import Streams
 
 _SECONDS = 10
 _SHARE = 200
 
 
-def soak(requests: int, arguments: Sequence[str]) -> None:
+def soak(requests: int, arguments: Arguments) -> None:
     """Print a line for every ten seconds of load, until so many requests were answered."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[0]})
@@ -36,7 +36,7 @@ def soak(requests: int, arguments: Sequence[str]) -> None:
             directory=directory,
             chat_port=chat_port,
             stream_port=stream_port,
-            aigw_args=arguments,
+            arguments=arguments,
             peer_directory=directory,
         )
         running = contenders.start_aigw(place)
@@ -59,10 +59,10 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--requests", type=int, default=1_000_000)
-    parser.add_argument("--aigw-arg", action="append", default=[], help="an argument for twistd aigw; repeatable")
+    Arguments.add_to(parser)
     options = parser.parse_args()
     processes.open_many_files()
-    soak(options.requests, options.aigw_arg)
+    soak(options.requests, Arguments.given(options))
 
 
 if __name__ == "__main__":
