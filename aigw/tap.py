@@ -14,7 +14,7 @@ from aigw.model.fields import ID, ID_WORDS
 from aigw.settings import Settings
 
 DEFAULT_ADMIN = "tcp:7080:interface=127.0.0.1"
-DEFAULT_PROXY = "tcp:9080"
+DEFAULT_PROXY = "tcp:9080:backlog=1024"  # Twisted queues 50 connections, too few for a burst of clients
 DEFAULT_CONTROL = "tcp:9091:interface=127.0.0.1"
 LONGEST_DRAIN = 86_400
 

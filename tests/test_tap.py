@@ -31,7 +31,7 @@ def test_what_holds_if_nothing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("AIGW_TEST", "x")
     assert settings() == Settings(
         admin=["tcp:7080:interface=127.0.0.1"],
-        proxy=["tcp:9080"],
+        proxy=["tcp:9080:backlog=1024"],
         control=["tcp:9091:interface=127.0.0.1"],
         data=tmp_path / "aigw-data",
         admin_key_file=None,
@@ -84,7 +84,7 @@ def test_relative_paths_hold_after_a_daemon_has_changed_its_directory(
 
 def test_no_option_is_shared_by_two_of_a_process() -> None:
     settings("--proxy=tcp:1")
-    assert settings().proxy == ["tcp:9080"]
+    assert settings().proxy == ["tcp:9080:backlog=1024"]
 
 
 WRONG: list[tuple[list[str], str]] = [
