@@ -76,12 +76,6 @@ class RequestTimeout(GatewayError):
     status, code, kind = 408, "request_timeout", "invalid_request_error"
 
 
-class LengthRequired(GatewayError):
-    """A body was announced without a usable length."""
-
-    status, code, kind = 411, "length_required", "invalid_request_error"
-
-
 class BodyTooLarge(GatewayError):
     """The request body is over the limit of its route."""
 

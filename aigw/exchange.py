@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 HeaderList = list[tuple[bytes, bytes]]
 
+HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-connection te trailer transfer-encoding upgrade".split()
+)
+"""Fields about one connection, not about the message (RFC 9110 section 7.6.1), in lower case."""
+
 
 class Outcome(enum.Enum):
     """How a reply ended."""

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, urlencode, urlsplit
 
 from twisted.web.http_headers import Headers
 
-from aigw.exchange import HeaderList
+from aigw.exchange import HOP_BY_HOP, HeaderList
 from aigw.providers.provider import Provider
 from aigw.upstream.headers import HeaderBlock
 
-HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
-"""Meant for one connection only (RFC 9110 section 7.6.1)."""
-
+_OF_THE_CONNECTION = HOP_BY_HOP | {b"proxy-authorization"}
 CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key"})
-NOT_FORWARDED = HOP_BY_HOP | {b"host", b"content-length", b"accept-encoding", b"cookie", b"expect"}
-NOT_RELAYED = HOP_BY_HOP | {
+NOT_FORWARDED = _OF_THE_CONNECTION | {b"host", b"content-length", b"accept-encoding", b"cookie", b"expect"}
+NOT_RELAYED = _OF_THE_CONNECTION | {
     b"content-length",
     b"set-cookie",
     b"server",
@@ -67,9 +54,9 @@ def outgoing_headers(
     brings its own key.
     """
     connection = client.getRawHeaders(b"connection")
-    kept = own_names | NOT_FORWARDED if connection is None else own_names | NOT_FORWARDED | _tokens(connection)
-    if not with_credentials:
-        kept = kept | CREDENTIALS
+    kept = _kept(own_names, with_credentials)
+    if connection is not None:
+        kept = kept | _tokens(connection)
     fields: HeaderList = []
     for name, values in client.getAllRawHeaders():
         if name.lower() not in kept:
@@ -86,6 +73,12 @@ def relayed_headers(fields: HeaderList, decoded: bool) -> HeaderList:
     """
     dropped = NOT_RELAYED | {b"content-encoding"} if decoded else NOT_RELAYED
     return [field for field in fields if field[0].lower() not in dropped]
+
+
+@functools.lru_cache(maxsize=1024)
+def _kept(own_names: frozenset[bytes], with_credentials: bool) -> frozenset[bytes]:
+    """Which of a client's headers never go along: the same for all requests of an instance."""
+    return own_names | NOT_FORWARDED if with_credentials else own_names | NOT_FORWARDED | CREDENTIALS
 
 
 def _tokens(values: Iterable[bytes]) -> frozenset[bytes]:

@@ -8,25 +8,14 @@ from __future__ import annotations
 import functools
 import re
 
-from aigw.exchange import Exchange, HeaderList
+from aigw.exchange import HOP_BY_HOP, Exchange, HeaderList
 from aigw.proxy.head import tokens
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _is_value = re.compile(rb"[\t -~\x80-\xff]*").fullmatch
-_OF_THE_CONNECTION = {
-    b"connection",
-    b"http2-settings",
-    b"keep-alive",
-    b"proxy-authenticate",
-    b"proxy-authorization",
-    b"proxy-connection",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-}
+_OF_THE_CONNECTION = HOP_BY_HOP | {b"http2-settings", b"proxy-authorization"}
 _OURS = {b"content-length", b"date", b"server", b"x-aigw-attempts", b"x-aigw-instance", b"x-aigw-request-id"}
-_DROPPED = frozenset(_OF_THE_CONNECTION | _OURS)
+_DROPPED = _OF_THE_CONNECTION | _OURS
 
 
 def outgoing(headers: HeaderList, exchange: Exchange) -> HeaderList:

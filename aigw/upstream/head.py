@@ -10,16 +10,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aigw.errors import UpstreamBadReply, UpstreamReplyTooLarge
+from aigw.exchange import HOP_BY_HOP
 
 Field = tuple[bytes, bytes]
 """A header field: its name as it was written, its value without the whitespace around it."""
 
 MAX_FIELDS = 200
-
-HOP_BY_HOP = frozenset(
-    b"connection keep-alive proxy-authenticate proxy-connection te trailer transfer-encoding upgrade".split()
-)
-"""Fields about one connection, not about the message (RFC 9110 section 7.6.1), in lower case."""
 
 _CONTROLS = HOP_BY_HOP | {b"content-length"}
 

@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 from twisted.web.http_headers import Headers
 
-from aigw.upstream.head import HOP_BY_HOP, Field
+from aigw.exchange import HOP_BY_HOP
+from aigw.upstream.head import Field
 
 _NEVER_SENT = HOP_BY_HOP | {b"content-length", b"expect", b"http2-settings"}
 """The connection's own business. ``Expect``: we never wait for a 100, so asking for one only costs the upstream."""
