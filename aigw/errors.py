@@ -46,6 +46,12 @@ class UnsupportedDialect(BadRequest):
     code = "unsupported_dialect"
 
 
+class Unconvertible(BadRequest):
+    """The request has a part that the dialect of no usable provider can carry; ``param`` names it."""
+
+    code = "unconvertible"
+
+
 class UnsupportedMediaType(BadRequest):
     """The body is not ``application/json``."""
 

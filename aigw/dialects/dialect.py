@@ -78,11 +78,17 @@ class Dialect(Protocol):
     def matches(self, path: str, body: Body) -> bool:
         """Is a request to this path with this body in this dialect (if in none of those before it)?"""
 
-    def streams(self, body: Body) -> bool:
-        """Does the client want a stream?"""
+    def streams(self, body: Body, path: str = "") -> bool:
+        """Does the client want a stream? Some APIs say it in the path (percent-decoded)."""
 
-    def model(self, body: Body) -> str:
-        """The model that is asked for; "" = none."""
+    def model(self, body: Body, path: str = "") -> str:
+        """The model that is asked for; "" = none. Some APIs name it in the path (percent-decoded)."""
+
+    def text(self, body: Body) -> str:
+        """What the request's messages say: their texts in order, a line each; "" = none."""
+
+    def tool_calls(self, raw: bytes) -> list[str]:
+        """The names of the tools that a complete answer calls, in order."""
 
     def prepare(self, body: Body) -> Prepared:
         """What to add before it goes upstream."""

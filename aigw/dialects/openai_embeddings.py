@@ -17,6 +17,6 @@ class OpenAIEmbeddings(Passthrough):
         """An ``input`` (chats, which may have one as well, come before)."""
         return "input" in body
 
-    def streams(self, body: Body) -> bool:
+    def streams(self, body: Body, path: str = "") -> bool:
         """Never."""
         return False

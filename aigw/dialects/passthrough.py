@@ -26,14 +26,22 @@ class Passthrough:
         """Every object."""
         return True
 
-    def streams(self, body: Body) -> bool:
+    def streams(self, body: Body, path: str = "") -> bool:
         """``"stream": true``, as most APIs have it."""
         return body.get("stream") is True
 
-    def model(self, body: Body) -> str:
+    def model(self, body: Body, path: str = "") -> str:
         """``model``, as most APIs have it."""
         model = body.get("model")
         return model if isinstance(model, str) else ""
+
+    def text(self, body: Body) -> str:
+        """Nobody knows where it would be."""
+        return ""
+
+    def tool_calls(self, raw: bytes) -> list[str]:
+        """Nobody knows where they would be."""
+        return []
 
     def prepare(self, body: Body) -> Prepared:
         """Nothing to add."""

@@ -17,12 +17,17 @@ _MOST = 2**53
 
 @attrs.define(kw_only=True)
 class Usage:
-    """Tokens, as far as the upstream has told them; 0 = not told."""
+    """Tokens, as far as the upstream has told them; 0 = not told.
+
+    Whatever a vendor counts, ``prompt_tokens`` holds those read from a cache (``cached_tokens``) and written to it
+    (``cache_write_tokens``), and ``completion_tokens`` holds the ``reasoning_tokens``.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     reasoning_tokens: int = 0
 
 

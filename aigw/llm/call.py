@@ -34,7 +34,7 @@ def read_call(exchange: Exchange) -> Call:
     _check_content_type(exchange)
     body = Body.parse(exchange.body)
     dialect = detect(exchange.path, body)
-    streams, model = dialect.streams(body), dialect.model(body)
+    streams, model = dialect.streams(body, exchange.path), dialect.model(body, exchange.path)
     exchange.request_type = "ai_stream" if streams else "ai_chat"
     exchange.request_model = exchange.model = model
     return Call(dialect=dialect, body=body, streams=streams, model=model, prepared=dialect.prepare(body))

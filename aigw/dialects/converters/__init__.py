@@ -1,0 +1,15 @@
+"""From the dialect of a client to that of a provider: only the pairs that are supported, one file each, named after it.
+
+No Twisted, no I/O, no clock. A pair that is not here is refused (``unsupported_dialect``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aigw.dialects.converters.converter import Converter
+
+CONVERTERS: Mapping[tuple[str, str], Converter] = {
+    (converter.client, converter.provider): converter for converter in ()
+}
+"""By (dialect of the client, dialect of the provider)."""

@@ -1,0 +1,52 @@
+"""What a converter is: one pair of dialects, from the client's to the provider's and back."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from aigw.dialects.body import Body
+
+
+class ConvertedStream(Protocol):
+    """An `aigw.exchange.Stage` that turns a provider's stream into the client's, however it is cut. One per reply.
+
+    It sees what the provider's `Watch` lets pass: errors and a missing end are that one's business, so this one ends
+    its stream (end marker included) only when the provider's has ended well.
+    """
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """What may leave now, whole events in one piece; nothing is held back that could leave."""
+
+    def close(self) -> list[bytes]:
+        """What is left, now that the provider's stream is complete."""
+
+
+class Converter(Protocol):
+    """One pair. Stateless, shared by all requests.
+
+    ``request`` everywhere is the client's body as the client wrote it.
+    """
+
+    client: ClassVar[str]
+    """Name of the dialect that the client speaks."""
+    provider: ClassVar[str]
+    """Name of the dialect that the provider speaks."""
+
+    def request(self, request: Body, model: str) -> Body:
+        """The request in the provider's dialect. ``model``: its name in the body, if the dialect has it there.
+
+        :raises Unconvertible: naming the field (as in ``messages[2].content[0].type``) that can't be carried.
+        :raises BadRequest: naming the field that is not what the client's dialect says.
+        """
+
+    def answer(self, request: Body, raw: bytes) -> bytes:
+        """A complete answer (status 2xx) in the client's dialect.
+
+        :raises UpstreamBadReply: if it is none of the provider's dialect.
+        """
+
+    def error(self, status: int, raw: bytes) -> bytes:
+        """The body of an answer with status 4xx or 5xx in the client's dialect; ``raw`` may be anything."""
+
+    def stream(self, request: Body) -> ConvertedStream:
+        """A new stage for one stream."""
