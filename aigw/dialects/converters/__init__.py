@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from aigw.dialects.converters.converter import Converter
 
-CONVERTERS: Mapping[tuple[str, str], Converter] = {
-    (converter.client, converter.provider): converter for converter in ()
-}
+_ALL: tuple[Converter, ...] = ()
+
+CONVERTERS: Mapping[tuple[str, str], Converter] = {(c.client, c.provider): c for c in _ALL}
 """By (dialect of the client, dialect of the provider)."""
