@@ -24,7 +24,8 @@ class ConvertedStream(Protocol):
 class Converter(Protocol):
     """One pair. Stateless, shared by all requests.
 
-    ``request`` everywhere is the client's body as the client wrote it.
+    ``request`` everywhere is the client's body as the client wrote it. ``now``: Unix time in whole seconds, for the
+    dialects whose answers tell when they were made (``created``, ``created_at``) although the provider's don't.
     """
 
     client: ClassVar[str]
@@ -39,7 +40,7 @@ class Converter(Protocol):
         :raises BadRequest: naming the field that is not what the client's dialect says.
         """
 
-    def answer(self, request: Body, raw: bytes) -> bytes:
+    def answer(self, request: Body, raw: bytes, now: int) -> bytes:
         """A complete answer (status 2xx) in the client's dialect.
 
         :raises UpstreamBadReply: if it is none of the provider's dialect.
@@ -48,5 +49,5 @@ class Converter(Protocol):
     def error(self, status: int, raw: bytes) -> bytes:
         """The body of an answer with status 4xx or 5xx in the client's dialect; ``raw`` may be anything."""
 
-    def stream(self, request: Body) -> ConvertedStream:
+    def stream(self, request: Body, now: int) -> ConvertedStream:
         """A new stage for one stream."""
