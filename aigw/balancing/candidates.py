@@ -80,7 +80,10 @@ class Candidates(Generic[T]):
     def _is_fit(self, instance: T, now: float) -> bool:
         if instance.name in self._without:
             return False
-        return self._ignoring_health or available(self._pool.healths[instance.name], now).available
+        health = self._pool.healths[instance.name]
+        if health.open_until is None and health.rest_until is None:
+            return True
+        return self._ignoring_health or available(health, now).available
 
 
 @attrs.define(kw_only=True, eq=False)

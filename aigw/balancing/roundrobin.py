@@ -34,6 +34,8 @@ class RoundRobin(Balancer):
 
     def pick(self, candidates: Sequence[T], now: float, key: bytes) -> T:
         """The richest candidate; among equals the one written first."""
+        if len(candidates) == 1:
+            return candidates[0]  # who would pay what it earns
         credits = self._credits
         earned = 0
         for candidate in candidates:

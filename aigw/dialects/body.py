@@ -13,10 +13,13 @@ from typing import Any
 import attrs
 from msgspec import Raw
 
-from aigw.dialects.rawjson import Members, decode, encode, same, take_apart
+from aigw.dialects.rawjson import Members, decode, encode, has_no_twins, same, take_apart
 from aigw.errors import InvalidJSON
 
-_TYPES = {b"{": "object", b"[": "array", b'"': "string", b"t": "boolean", b"f": "boolean", b"n": "null"}
+_TYPES = {
+    ord(first): kind
+    for first, kind in {"{": "object", "[": "array", '"': "string", "t": "boolean", "f": "boolean", "n": "null"}.items()
+}
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
@@ -25,8 +28,10 @@ class Body:
 
     members: Members
     """In order; not to be written to."""
-    _written: bytes | None
-    """The whole text, if that is what goes out; None = it has to be put together from the members."""
+    _read: bytes | None = None
+    """The text that the members were read from; None = there is none."""
+    _written: bytes | None = None
+    """What goes out; None = not worked out yet."""
     _decoded: dict[str, Any] = attrs.field(factory=dict)
 
     @classmethod
@@ -36,15 +41,17 @@ class Body:
         :raises InvalidJSON: if it is not one JSON object in UTF-8 (RFC 8259), or nested too deeply.
         """
         _require_utf8(raw)
-        members, unique = take_apart(raw)
-        return cls(members=members, written=raw if unique else None)
+        return cls(members=take_apart(raw), read=raw)
 
     @property
     def raw_bytes(self) -> bytes:
         """What goes out."""
-        if self._written is None:
-            self._written = encode(self.members)
-        return self._written
+        written = self._written
+        if written is None:
+            read = self._read
+            written = read if read is not None and has_no_twins(read, self.members) else encode(self.members)
+            self._written = written
+        return written
 
     def __contains__(self, name: str) -> bool:
         """Is there such a member?"""
@@ -68,7 +75,7 @@ class Body:
     def type_of(self, name: str) -> str:
         """``object``, ``array``, ``string``, ``number``, ``boolean``, ``null``; ``""`` if there is no such member."""
         raw = self.members.get(name)
-        return "" if raw is None else _TYPES.get(bytes(memoryview(raw)[:1]), "number")
+        return "" if raw is None else _TYPES.get(memoryview(raw)[0], "number")
 
     def changed(self, set: Mapping[str, Any] | None = None, drop: Collection[str] = ()) -> Body:
         """The body with members set (in their place, or appended) and dropped; itself if that changes nothing.
@@ -86,7 +93,7 @@ class Body:
             if name not in self.members or not same(self.members[name], raw):
                 members = _own(members, self.members)
                 members[name] = raw
-        return self if members is self.members else Body(members=members, written=None)
+        return self if members is self.members else Body(members=members)
 
     def edited(self, set: Mapping[str, Any] | None = None, drop: Collection[str] = ()) -> bytes:
         """What goes out after `changed`."""
@@ -119,9 +126,9 @@ def _merged_object(old: Any, patch: Mapping[str, Any], force: bool) -> Any:
     """The same text if that changes nothing."""
     if isinstance(old, Mapping):
         return deep_merge(old, patch, force)
-    inner, unique = take_apart(bytes(old))
+    inner = take_apart(text := bytes(old))
     merged = deep_merge(inner, patch, force)
-    return old if unique and merged == inner else merged
+    return old if merged == inner and has_no_twins(text, inner) else merged
 
 
 def _own(members: Members, original: Members) -> Members:

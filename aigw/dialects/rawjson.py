@@ -26,12 +26,13 @@ _SHALLOW = msgspec.json.Decoder(Members)
 _VALUES = msgspec.json.Decoder()
 _COMPACT = msgspec.json.Encoder()
 
+_QUOTE = ord('"')
 _NAME = re.compile(rb'[ \t\n\r]*[{,][ \t\n\r]*"[^"\\]*(?:\\.[^"\\]*)*"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
 _END = re.compile(rb"[ \t\n\r]*}[ \t\n\r]*")
 
 
-def take_apart(text: bytes) -> tuple[Members, bool]:
-    """The members of an object, and whether each name stands there once (of twins the last one is kept).
+def take_apart(text: bytes) -> Members:
+    """The members of an object (of twins the last one is kept).
 
     :raises InvalidJSON: if it is not an object, or nested too deeply. UTF-8 is the caller's to check.
     """
@@ -48,7 +49,14 @@ def take_apart(text: bytes) -> tuple[Members, bool]:
         raise _too_deep() from None
     if len(members) > slowjson.MOST_MEMBERS:
         raise _malformed("too many members")
-    return members, _unique(text, members)
+    return members
+
+
+def has_no_twins(text: bytes, members: Members) -> bool:
+    """Does each name stand in ``text`` once? ``members``: what `take_apart` made of it."""
+    # A twin, a space or an escape makes the text longer than the shortest one that has these members.
+    shortest = 1 + 4 * len(members) + sum(map(len, members)) + sum(map(len, members.values()))
+    return len(text) == shortest or _walked(text, members)
 
 
 def decode(text: bytes | Raw) -> Any:
@@ -94,18 +102,12 @@ def same(one: Raw, other: Raw) -> bool:
     if one is other:
         return True
     a, b = bytes(one), bytes(other)
-    if a == b or a[0] != b[0] or a[0] in b"{[":
+    if a == b or a[0] != b[0] or a[0] in b"{[" or (a[0] == _QUOTE and b"\\" not in a and b"\\" not in b):
         return a == b
     try:
         return encode(decode(a)) == encode(decode(b))
     except InvalidJSON:
         return False
-
-
-def _unique(text: bytes, members: Members) -> bool:
-    # A twin, a space or an escape makes the text longer than the shortest one that has these members.
-    shortest = 1 + 4 * len(members) + sum(map(len, members)) + sum(map(len, members.values()))
-    return len(text) == shortest or _walked(text, members)
 
 
 def _walked(text: bytes, members: Members) -> bool:

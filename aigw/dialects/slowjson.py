@@ -19,8 +19,8 @@ MOST_MEMBERS = 10_000
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-def take_apart(text: bytes) -> tuple[dict[str, Raw], bool]:
-    """The members of an object, and whether each name stands there once (of twins the last one is kept)."""
+def take_apart(text: bytes) -> dict[str, Raw]:
+    """The members of an object (of twins the last one is kept)."""
     members: dict[str, Raw] = {}
     count = 0
     for name, value in _slices(text.decode()):
@@ -28,7 +28,7 @@ def take_apart(text: bytes) -> tuple[dict[str, Raw], bool]:
         count += 1
         if count > MOST_MEMBERS:
             raise ValueError("too many members")
-    return members, count == len(members)
+    return members
 
 
 def decode(text: bytes) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import msgspec
@@ -31,6 +31,44 @@ class Usage:
     reasoning_tokens: int = 0
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)] | None
+
+
+class _Details(msgspec.Struct, gc=False):
+    cached_tokens: _Count = None
+    reasoning_tokens: _Count = None
+
+
+class _Plain(msgspec.Struct, gc=False):
+    """A usage object as nearly all are; what is not like this is read in `record`."""
+
+    prompt_tokens: int = -1
+    completion_tokens: int = -1
+    total_tokens: int = -1
+    prompt_cache_hit_tokens: _Count = None
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+
+    def tell(self, usage: Usage) -> bool:
+        """Write it down, if the three counts are there."""
+        if not (0 <= self.prompt_tokens <= _MOST and 0 <= self.completion_tokens <= _MOST >= self.total_tokens >= 0):
+            return False
+        usage.prompt_tokens, usage.completion_tokens = self.prompt_tokens, self.completion_tokens
+        usage.total_tokens = self.total_tokens
+        before, after = self.prompt_tokens_details, self.completion_tokens_details
+        cached = before.cached_tokens if before is not None else None
+        cached = self.prompt_cache_hit_tokens if cached is None else cached
+        if cached is not None:
+            usage.cached_tokens = cached
+        if after is not None and after.reasoning_tokens is not None:
+            usage.reasoning_tokens = after.reasoning_tokens
+        return True
+
+
+class _PlainReply(msgspec.Struct, gc=False):
+    usage: _Plain | None = None
+
+
 class _Reply(msgspec.Struct):
     usage: Raw | None = None
 
@@ -55,6 +93,12 @@ def record(usage: Usage, told: Any) -> None:
 
 def record_body(usage: Usage, raw: bytes) -> None:
     """The same with the ``usage`` member of a complete reply, which is skimmed, not decoded."""
+    try:
+        plain = _PLAIN_REPLY.decode(raw).usage
+        if plain is None or plain.tell(usage):
+            return
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # not plain
     told = _usage_text(raw)
     if told is not None:
         record(usage, object_of(bytes(told)))
@@ -66,11 +110,12 @@ def _usage_text(raw: bytes) -> Raw | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
-        return take_apart(raw)[0].get("usage")
+        return take_apart(raw).get("usage")
     except InvalidJSON:
         return None
 
 
+_PLAIN_REPLY = msgspec.json.Decoder(_PlainReply)
 _REPLY = msgspec.json.Decoder(_Reply)
 
 
