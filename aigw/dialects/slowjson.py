@@ -22,10 +22,8 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 def take_apart(text: bytes) -> dict[str, Raw]:
     """The members of an object (of twins the last one is kept)."""
     members: dict[str, Raw] = {}
-    count = 0
-    for name, value in _slices(text.decode()):
+    for count, (name, value) in enumerate(_slices(text.decode()), 1):
         members[name] = Raw(value.encode())
-        count += 1
         if count > MOST_MEMBERS:
             raise ValueError("too many members")
     return members

@@ -15,14 +15,15 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from aigw.balancing.candidates import Candidates
 from aigw.balancing.deadlines import attempt_deadline
 from aigw.dialects.dialect import Prepared, Verdict
-from aigw.errors import GatewayError, UpstreamBadReply, UpstreamReplyTooLarge, UpstreamTimeout
-from aigw.exchange import Attempt, Exchange, HeaderList, Reply
+from aigw.errors import UpstreamBadReply, UpstreamReplyTooLarge, UpstreamTimeout
+from aigw.exchange import Exchange, HeaderList, Reply
 from aigw.llm.call import Call
 from aigw.llm.endpoint import outgoing_headers, relayed_headers
 from aigw.llm.target import Target
 from aigw.llm.watching import FirstToken, UsageInTail
 from aigw.ports import Clock
 from aigw.upstream.body import UpstreamBody
+from aigw.upstream.timeouts import Timeout, Timeouts
 
 HELD_STREAM = 256 * 1024
 """The most bytes of a stream that are held while its first real event is awaited; past that it is relayed."""
@@ -33,39 +34,60 @@ DECODED = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 @attrs.define(kw_only=True, eq=False)
 class Try:
-    """One attempt. ``candidates``: who could still take over."""
+    """One attempt. ``candidates``: who could still take over. ``status``: the upstream's, once it is there."""
 
     exchange: Exchange
     call: Call
     target: Target
     clock: Clock
+    timeouts: Timeouts
     candidates: Candidates[Target]
-    record: Attempt
     started: float
+    status: int | None = None
+    _timeout: Timeout | None = None
+    _wait: float | None = None
+    _expired: bool = False
+    _head: Deferred[Any] = attrs.field(init=False)
     _fields: HeaderList = attrs.field(init=False)
     _media_type: bytes = attrs.field(init=False)
     _encoding: bytes = attrs.field(init=False)
 
-    async def reply(self) -> Reply:
-        """The instance's answer, whatever its status.
+    def reply(self) -> Deferred[Reply]:
+        """The instance's answer, whatever its status; fails with an `UpstreamError` if none can be relayed.
 
-        :raises UpstreamError: if there is none that could be relayed.
+        :raises GatewayError: if nothing can be sent.
         """
-        try:
-            return await self._reply()
-        except GatewayError as error:
-            self.record.error = error.code
-            raise
-        except CancelledError:
-            self.record.error = "client_left"
-            raise
-        finally:
-            self.record.duration_ms = round((self.clock.seconds() - self.started) * 1000, 3)
+        target, call, exchange = self.target, self.call, self.exchange
+        url = target.url(call.dialect.name, exchange.path)
+        data = target.shape(call.dialect.name).outgoing(call.body, self._prepared.sets)
+        headers = outgoing_headers(exchange.headers, target.headers, target.header_names, target.brings_own_key)
+        self._head = target.client.request("POST", url, headers=headers, data=data)
+        self._start_timeout(target.deadlines.first_byte)
+        return self._head.addCallbacks(self._answered, self._unanswered)
 
-    async def _reply(self) -> Reply:
-        response = await self._head()
+    def _start_timeout(self, first_byte: float | None) -> None:
+        self._wait = wait = self._time_left(first_byte)
+        if wait is not None:
+            start = self.timeouts.start if wait == first_byte else self.timeouts.start_alone
+            self._timeout = start(wait, self._expire)
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._head.cancel()
+
+    def _unanswered(self, failure: Failure) -> Failure:
+        if self._timeout is not None:
+            self._timeout.stop()
+        if self._expired and failure.check(CancelledError):
+            return Failure(UpstreamTimeout(f"the upstream sent no status within {self._wait:g} s"))
+        return failure
+
+    def _answered(self, response: Any) -> Reply | Deferred[Reply]:
+        """The head of the response is here, and often all of it."""
+        if self._timeout is not None:
+            self._timeout.stop()
         self.exchange.timeline.upstream_head = self.clock.seconds()
-        self.record.status = response.code
+        self.status = response.code
         self._fields = fields = _fields_of(response)
         self._media_type = _first(fields, b"content-type").partition(b";")[0].rstrip()
         self._encoding = _first(fields, b"content-encoding")
@@ -78,28 +100,19 @@ class Try:
             return reply
         body = self._body(response, streams)
         response.deliverBody(body)
-        return await (self._stream(response, body) if streams else self._answer(response, body))
-
-    def _head(self) -> Deferred[Any]:
-        """Send the request; fires with the response's head, or fails with a `GatewayError` at a deadline."""
-        target, call, exchange = self.target, self.call, self.exchange
-        url = target.url(call.dialect.name, exchange.path)
-        data = target.shape(call.dialect.name).outgoing(call.body, self._prepared.sets)
-        headers = outgoing_headers(exchange.headers, target.headers, target.header_names, target.brings_own_key)
-        head: Deferred[Any] = target.client.request("POST", url, headers=headers, data=data)
-        wait = self._time_left(target.deadlines.first_byte)
-        if wait is not None:
-            head.addTimeout(wait, self.clock, onTimeoutCancel=_no_head)
-        return head
+        return Deferred.fromCoroutine(self._stream(response, body) if streams else self._answer(response, body))
 
     @property
     def _prepared(self) -> Prepared:
         """What is added to the body; an instance whose options decide on streaming has the last word there."""
-        decided = {name: v for name, v in self.target.model.options.items() if name in ("stream", "stream_options")}
+        decided = self.target.decided
         return self.call.dialect.prepare(self.call.body.changed(decided)) if decided else self.call.prepared
 
     def _time_left(self, phase: float | None) -> float | None:
         """Seconds for a phase that begins now, within the attempt's and the request's deadline; None = no limit."""
+        deadlines = self.target.deadlines
+        if deadlines.attempt is None and deadlines.total is None:
+            return phase
         end = self._deadline()
         left = None if end is None else max(0.0, end - self.clock.seconds())
         return min((t for t in (phase, left) if t is not None), default=None)
@@ -260,10 +273,6 @@ def _first(fields: HeaderList, wanted: bytes) -> bytes:
         if len(name) == len(wanted) and name.lower() == wanted:
             return value.strip().lower()
     return b""
-
-
-def _no_head(result: object, seconds: float) -> Failure:
-    return Failure(UpstreamTimeout(f"the upstream sent no status within {seconds:g} s"))
 
 
 def _no_token() -> UpstreamTimeout:

@@ -26,6 +26,7 @@ from aigw.parts import Parts
 from aigw.pipeline import PluginSite
 from aigw.ports import CallLabels, CircuitState
 from aigw.upstream.body import UpstreamBody
+from aigw.upstream.timeouts import Timeouts
 
 log = Logger()
 
@@ -39,8 +40,13 @@ class Backend:
 
     site: PluginSite
     pool: Pool[Target]
+    timeouts: Timeouts = attrs.field(init=False)
     circuits: dict[str, CircuitState] = attrs.field(factory=dict)
     _mute: dict[str, frozenset[str]] = attrs.field(factory=dict)
+
+    @timeouts.default
+    def _new_timeouts(self) -> Timeouts:
+        return Timeouts(self.parts.clock)
 
     @property
     def parts(self) -> Parts:
@@ -58,6 +64,8 @@ class Backend:
 
     def show_circuit(self, instance: str) -> None:
         """Tell the meter if an instance's circuit has changed."""
+        if self.pool.healths[instance].open_until is None and self.circuits.get(instance) == "closed":
+            return
         condition = available(self.pool.healths[instance], self.parts.clock.seconds()).condition
         state = _STATES.get(condition, "closed")
         if self.circuits.get(instance) != state:
@@ -92,8 +100,7 @@ class Chain:
     def _try(self, turn: Turn[Target]) -> Deferred[Reply]:
         now = self.parts.clock.seconds()
         target, exchange = turn.instance, self.exchange
-        record = Attempt(instance=target.name)
-        exchange.attempts.append(record)
+        exchange.attempts.append(Attempt(instance=target.name))
         exchange.model = str(target.model.options.get("model") or self.call.model)
         exchange.timeline.upstream_head = None
         if exchange.timeline.upstream_started is None:
@@ -106,16 +113,29 @@ class Chain:
             call=self.call,
             target=target,
             clock=self.parts.clock,
+            timeouts=self.backend.timeouts,
             candidates=self.candidates,
-            record=record,
             started=now,
         )
-        trying = Deferred.fromCoroutine(attempt.reply())
-        trying.addCallbacks(self._answered, self._failed, callbackArgs=(turn, labels), errbackArgs=(turn, labels))
+        try:
+            trying = attempt.reply()
+        except GatewayError as error:
+            trying = fail(error)
+        arguments = turn, labels, attempt
+        trying.addCallbacks(self._answered, self._failed, callbackArgs=arguments, errbackArgs=arguments)
         return trying
 
-    def _answered(self, reply: Reply, turn: Turn[Target], labels: CallLabels) -> Reply | Deferred[Reply]:
+    def _record(self, attempt: Try, now: float, error: str | None) -> None:
+        record = self.exchange.attempts[-1]
+        record.status, record.error, record.duration_ms = (
+            attempt.status,
+            error,
+            round((now - attempt.started) * 1000, 3),
+        )
+
+    def _answered(self, reply: Reply, turn: Turn[Target], labels: CallLabels, attempt: Try) -> Reply | Deferred[Reply]:
         now = self.parts.clock.seconds()
+        self._record(attempt, now, None)
         reason = turn.answered(now, reply.status, self._rest(reply))
         after = self._next(turn, reason, now) if reason is not None else None
         if after is None:
@@ -125,9 +145,12 @@ class Chain:
         _discard(reply)
         return self._try(after)
 
-    def _failed(self, failure: Failure, turn: Turn[Target], labels: CallLabels) -> Failure | Deferred[Reply]:
+    def _failed(
+        self, failure: Failure, turn: Turn[Target], labels: CallLabels, attempt: Try
+    ) -> Failure | Deferred[Reply]:
         now = self.parts.clock.seconds()
         error = failure.value
+        self._record(attempt, now, error.code if isinstance(error, GatewayError) else "client_left")
         if not isinstance(error, GatewayError):
             self._over(turn, labels, Outcome.CLIENT_LEFT, None)
             return failure

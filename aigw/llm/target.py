@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 from treq.client import HTTPClient
@@ -33,7 +33,7 @@ class Target:
 
     ``headers``: its own, credentials included (hidden from repr). ``brings_own_key``: the client's credentials are
     forwarded. ``scrubber``: keeps its credentials from clients. ``problem``: why it can't be called (an
-    environment variable is missing), or None.
+    environment variable is missing), or None. ``decided``: those of its options that decide on streaming.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Target:
     brings_own_key: bool
     scrubber: Scrubber = attrs.field(repr=False)
     problem: str | None
+    decided: Mapping[str, Any]
     _shapes: dict[str, Shape] = attrs.field(factory=dict, repr=False, init=False)
     _urls: dict[str, bytes | None] = attrs.field(factory=dict, repr=False, init=False)
 
@@ -115,6 +116,7 @@ def target_of(name: str, weight: int, priority: int, model: Model, plugin: Trans
         brings_own_key=not model.auth.header and not model.auth.query,
         scrubber=Scrubber([*(value.decode() for _, value in headers), *query.values()]),
         problem=problem,
+        decided={name: v for name, v in model.options.items() if name in ("stream", "stream_options")},
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
@@ -82,6 +83,12 @@ class MemoryGateway:
             raise RouteNotFound("404 Route Not Found")
         exchange.route, exchange.path = found.resource, found.path
         return Client(exchange, found.handler)
+
+    @property
+    def timers(self) -> list[IDelayedCall]:
+        """What waits for its time, but for a `Timeouts` queue in which nobody waits."""
+        calls = self.clock.getDelayedCalls()
+        return [call for call in calls if getattr(getattr(call.func, "__self__", None), "waiting", None) != {}]  # type: ignore[attr-defined]
 
     @property
     def asked(self) -> list[Asked]:

@@ -435,7 +435,7 @@ def test_a_body_that_stalls_is_given_up(deadlines: dict[str, int], seconds: floa
     failure = client.error or client.broken
     assert isinstance(failure, UpstreamTimeout)
     assert gateway.meter.under_way == 0
-    assert gateway.clock.getDelayedCalls() == []
+    assert gateway.timers == []
 
 
 def test_a_slow_error_is_given_up_as_well() -> None:

@@ -95,7 +95,7 @@ def test_in_every_phase(several_models: Several, phase: Callable[[MemoryGateway,
         assert client.outcome is Outcome.CLIENT_LEFT
     body = client.body
     gateway.clock.advance(100)
-    assert gateway.clock.getDelayedCalls() == []
+    assert gateway.timers == []
     assert client.body == body
 
 
@@ -142,7 +142,7 @@ def test_who_leaves_while_a_losing_answer_is_thrown_away_leaves_it_to_itself(sev
     client.leave()
     assert gateway.models.last.cancelled
     response.end()
-    assert gateway.clock.getDelayedCalls() == []
+    assert gateway.timers == []
 
 
 def test_leaving_twice_and_after_the_end_changes_nothing(several_models: Several) -> None:

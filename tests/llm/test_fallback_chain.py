@@ -283,7 +283,7 @@ def test_the_connection_of_an_answer_that_nobody_reads_is_used_again_or_closed(s
         response.end()
         gateway.models.last.answer()
         assert client.status == 200
-    assert gateway.clock.getDelayedCalls() == []
+    assert gateway.timers == []
 
 
 def test_an_answer_that_nobody_reads_may_not_last_for_ever(several_models: Several) -> None:

@@ -40,7 +40,7 @@ def second_answers(gateway: MemoryGateway, client: Client) -> None:
     assert (client.status, client.body, client.outcome) == (200, WHOLE, Outcome.DONE)
     assert [name for name, _, _ in client.attempts] == ["first", "second"]
     assert gateway.meter.under_way == 0
-    assert gateway.clock.getDelayedCalls() == []
+    assert gateway.timers == []
 
 
 def begin(gateway: MemoryGateway, *events: bytes) -> tuple[Client, ModelResponse]:
@@ -177,7 +177,7 @@ def test_the_first_real_event_ends_the_hold_and_nothing_is_lost(several_models: 
     assert client.outcome is Outcome.DONE
     timeline = client.exchange.timeline
     assert (timeline.upstream_head, timeline.first_token) == (0, 2)
-    assert gateway.clock.getDelayedCalls() == []
+    assert gateway.timers == []
     assert gateway.meter.under_way == 0
 
 
@@ -365,7 +365,7 @@ def test_a_stream_that_breaks_ends_with_an_error_and_is_not_replaced(
     assert response.aborted or response.ended
     assert len(gateway.asked) == 1
     assert gateway.meter.under_way == 0
-    assert gateway.clock.getDelayedCalls() == []
+    assert gateway.timers == []
 
 
 LIMITS: list[tuple[dict[str, Any], float]] = [
@@ -565,4 +565,4 @@ def test_a_stream_ends_for_its_client_with_the_end_marker_whatever_the_upstream_
     gateway.clock.advance(30)
     assert [*aborted, response.aborted] == [False, True]
     assert client.body == WHOLE
-    assert gateway.clock.getDelayedCalls() == []
+    assert gateway.timers == []
