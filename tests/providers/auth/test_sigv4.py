@@ -21,6 +21,7 @@ LETTERS = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 VANILLA = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
 POSTED = "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"
 FORM = "application/x-www-form-urlencoded"
+FORM_HASH = "9095672bbd1f56dfc5b65f3e153adc8731a4a654192329106275f4c7b24d0b6e"
 
 
 class Vector(NamedTuple):
@@ -141,7 +142,23 @@ VECTORS = [
         "post-x-www-form-urlencoded-parameters",
         "/",
         "1a72ec8f64bd914b0e42e42607c7fbce7fb2c7465f63e3092b3b0d39fa77a6fe",
-        (("Content-Type", FORM + "; charset=utf-8"), ("Content-Length", "13")),
+        (("Content-Type", FORM + "; charset=utf8"),),
+        b"Param1=value1",
+        "POST",
+    ),
+    Vector(
+        "post-x-www-form-urlencoded, signed body",  # these two as the suite has them in aws-c-auth
+        "/",
+        "d3875051da38690788ef43de4db0d8f280229d82040bfac253562e56c3f20e0b",
+        (("Content-Type", FORM), ("Content-Length", "13"), ("x-amz-content-sha256", FORM_HASH)),
+        b"Param1=value1",
+        "POST",
+    ),
+    Vector(
+        "post-x-www-form-urlencoded-parameters, signed body",
+        "/",
+        "328d1b9eaadca9f5818ef05e8392801e091653bafec24fcab71e7344e7f51422",
+        (("Content-Type", FORM + "; charset=utf-8"), ("Content-Length", "13"), ("x-amz-content-sha256", FORM_HASH)),
         b"Param1=value1",
         "POST",
     ),
