@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from aigw.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from aigw.dialects.body import Body
 from aigw.dialects.dialect import Dialect
 from aigw.dialects.openai_chat import OpenAIChat
 from aigw.dialects.openai_embeddings import OpenAIEmbeddings
 from aigw.dialects.openai_responses import OpenAIResponses
 from aigw.dialects.passthrough import Passthrough
+from aigw.dialects.vertex_predict import VertexPredict
 
-DIALECTS: tuple[Dialect, ...] = (OpenAIResponses(), OpenAIChat(), OpenAIEmbeddings(), Passthrough())
+DIALECTS: tuple[Dialect, ...] = (OpenAIResponses(), OpenAIChat(), OpenAIEmbeddings(), VertexPredict(), Passthrough())
 """In the order in which they are asked; the last one takes everything."""
 
 

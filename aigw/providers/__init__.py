@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aigw.providers import aimlapi, azure_openai, deepseek, gemini, openai, openai_compatible, openrouter
+from aigw.providers import (
+    aimlapi,
+    anthropic,
+    azure_openai,
+    deepseek,
+    gemini,
+    openai,
+    openai_compatible,
+    openrouter,
+    vertex_ai,
+)
 from aigw.providers.provider import Provider
 
 PROVIDERS: Mapping[str, Provider] = {
     module.PROVIDER.name: module.PROVIDER
-    for module in (openai_compatible, openai, deepseek, gemini, openrouter, aimlapi, azure_openai)
+    for module in (
+        openai_compatible,
+        openai,
+        deepseek,
+        anthropic,
+        gemini,
+        vertex_ai,
+        openrouter,
+        aimlapi,
+        azure_openai,
+    )
 }

@@ -28,9 +28,10 @@ class Provider:
     ``{conf.NAME}`` is an attribute of the instance's ``provider_conf``, ``{model}`` in a path the model's name, in one
     segment, percent-encoded once. ``max_tokens``: dialect -> the field that limits the completion's length, where the
     vendor does not call it ``max_tokens``; a dot leads into an object. ``drops``: top-level body fields that its API
-    refuses. ``conf``: the class that reads ``provider_conf`` (further members are allowed there); None = it has none.
-    ``conf_always``: it is needed even if ``override.endpoint`` says where to go. ``signs``: how requests are
-    authenticated, if ``auth.header`` and ``auth.query`` do not do it.
+    refuses. ``headers``: sent where neither the instance nor the client has them. ``conf``: the class that reads
+    ``provider_conf`` (further members are allowed there); None = it has none. ``conf_always``: it is needed even if
+    ``override.endpoint`` says where to go. ``signs``: how requests are authenticated, if ``auth.header`` and
+    ``auth.query`` do not do it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Provider:
     stream_paths: Mapping[str, str] = attrs.field(factory=dict)
     max_tokens: Mapping[str, str] = attrs.field(factory=dict)
     drops: frozenset[str] = frozenset()
+    headers: Mapping[str, str] = attrs.field(factory=dict)
     conf: type[Any] | None = None
     conf_always: bool = False
     signs: Signing | None = None
@@ -57,6 +59,10 @@ class Provider:
         if streams:
             template = self.stream_paths.get(dialect, template)
         return None if template is None else _filled(template, conf, model)
+
+    def speaks(self, dialect: str, conf: Any = None) -> bool:
+        """Does an instance take this dialect, be it at an endpoint of its own? ``conf`` may have ``not_spoken``."""
+        return dialect in self.paths and dialect not in getattr(conf, "not_spoken", ())
 
     def names_model(self, dialect: str) -> bool:
         """Is the model a part of the path in a dialect (so that there has to be one)?"""

@@ -8,6 +8,7 @@ import pytest
 
 from aigw.model.resource import at, decode_resource, examine
 from aigw.model.schema import Invalid
+from aigw.providers import PROVIDERS
 from aigw.plugins import CONFIGS
 
 AI_PROXY = {
@@ -41,16 +42,14 @@ COMPLAINTS: list[tuple[Any, list[str]]] = [
         {**route(ai_proxy={"auth": {}}, proxy_buffering={"disable_proxy_buffering": "yes"}), "priority": "high"},
         [
             'priority: expected an integer, got "high"',
-            "plugins.ai-proxy.provider: required: one of "
-            "aimlapi, azure-openai, deepseek, gemini, openai, openai-compatible, openrouter",
+            f"plugins.ai-proxy.provider: required: one of {', '.join(sorted(PROVIDERS))}",
             'plugins.proxy-buffering.disable_proxy_buffering: expected true or false, got "yes"',
         ],
     ),
     (
         route(ai_proxy_multi={"instances": [{"name": "a", "weight": 1, **AI_PROXY}, {"name": "b", "weight": "1"}]}),
         [
-            "plugins.ai-proxy-multi.instances[1].provider: required: one of "
-            "aimlapi, azure-openai, deepseek, gemini, openai, openai-compatible, openrouter",
+            f"plugins.ai-proxy-multi.instances[1].provider: required: one of {', '.join(sorted(PROVIDERS))}",
             "plugins.ai-proxy-multi.instances[1].auth: required: an object",
             'plugins.ai-proxy-multi.instances[1].weight: expected an integer >= 0 and <= 1000000, got "1"',
         ],

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aigw.dialects.converters.converter import Converter
+from aigw.dialects.converters.openai_embeddings_to_vertex_predict import OpenAIEmbeddingsToVertexPredict
 
-_ALL: tuple[Converter, ...] = ()
+_ALL: tuple[Converter, ...] = (OpenAIEmbeddingsToVertexPredict(),)
 
 CONVERTERS: Mapping[tuple[str, str], Converter] = {(c.client, c.provider): c for c in _ALL}
 """By (dialect of the client, dialect of the provider)."""

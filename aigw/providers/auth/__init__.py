@@ -1,0 +1,1 @@
+"""How vendors want their requests signed. Pure: the time is an argument, and no secret is ever shown."""
