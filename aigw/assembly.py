@@ -17,6 +17,7 @@ from aigw.exchange import Exchange, Reply
 from aigw.model.snapshot import Key, Resource, Snapshot
 from aigw.parts import Parts
 from aigw.pipeline import Handler, Matched, Plugin, PluginSite, compose
+from aigw.received import derived_of
 from aigw.registry import Registry
 from aigw.routing.entry import Entry, entry_of
 from aigw.routing.facts import Facts
@@ -89,7 +90,18 @@ class Assembly:
 
         :raises BadRequest: if the target or the Host can't be understood.
         """
-        facts = _facts(method, target, headers, remote_addr, scheme)
+        derived = derived_of(headers)
+        before: tuple[Router, Matched] | None = derived.get(self)
+        if before is not None and before[0] is self._router:
+            return before[1]
+        header = _HeaderFacts(headers)
+        found = self._find(_facts(method, target, header, remote_addr, scheme))
+        derived.clear()
+        if found is not None and not header.told_length:
+            derived[self] = self._router, found
+        return found
+
+    def _find(self, facts: Facts) -> Matched | None:
         match = self._router.match(facts)
         if match is None:
             return None
@@ -144,15 +156,26 @@ class Assembly:
         return before
 
 
-def _facts(method: bytes, target: bytes, headers: Headers, remote_addr: str, scheme: str) -> Facts:
-    def header(name: str) -> str | None:
-        values = headers.getRawHeaders(name.encode("latin-1", "replace"))
+class _HeaderFacts:
+    """What routes ask of the header. ``told_length``: they asked for Content-Length, the only part that may differ when
+    a head comes again.
+    """
+
+    def __init__(self, headers: Headers) -> None:
+        self.headers = headers
+        self.told_length = False
+
+    def __call__(self, name: str) -> str | None:
+        self.told_length = self.told_length or name == "content-length"
+        values = self.headers.getRawHeaders(name.encode("latin-1", "replace"))
         return None if values is None else b", ".join(values).decode("latin-1")
 
+
+def _facts(method: bytes, target: bytes, header: _HeaderFacts, remote_addr: str, scheme: str) -> Facts:
     try:
         return Facts(
             path=normalise(target),
-            host=host_of((headers.getRawHeaders(b"host") or [b""])[0]),
+            host=host_of((header.headers.getRawHeaders(b"host") or [b""])[0]),
             method=method.decode("latin-1"),
             remote_addr=remote_addr,
             header=header,

@@ -22,7 +22,9 @@ from aigw.llm.endpoint import outgoing_headers, relayed_headers
 from aigw.llm.target import Target
 from aigw.llm.watching import FirstToken, UsageInTail
 from aigw.ports import Clock
+from aigw.received import derived_of
 from aigw.upstream.body import UpstreamBody
+from aigw.upstream.headers import HeaderBlock
 from aigw.upstream.timeouts import Timeout, Timeouts
 
 HELD_STREAM = 256 * 1024
@@ -60,10 +62,19 @@ class Try:
         target, call, exchange = self.target, self.call, self.exchange
         url = target.url(call.dialect.name, exchange.path)
         data = target.shape(call.dialect.name).outgoing(call.body, self._prepared.sets)
-        headers = outgoing_headers(exchange.headers, target.headers, target.header_names, target.brings_own_key)
-        self._head = target.client.request("POST", url, headers=headers, data=data)
+        self._head = target.client.request("POST", url, headers=self._headers_to_send(), data=data)
         self._start_timeout(target.deadlines.first_byte)
         return self._head.addCallbacks(self._answered, self._unanswered)
+
+    def _headers_to_send(self) -> HeaderBlock:
+        """The client's, as far as they go along, and ours; worked out once for heads that come again and again."""
+        target, client = self.target, self.exchange.headers
+        derived = derived_of(client)
+        block: HeaderBlock | None = derived.get(target)
+        if block is None:
+            block = outgoing_headers(client, target.headers, target.header_names, target.brings_own_key)
+            derived[target] = block
+        return block
 
     def _start_timeout(self, first_byte: float | None) -> None:
         self._wait = wait = self._time_left(first_byte)

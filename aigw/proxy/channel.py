@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from aigw.errors import GatewayError, RequestTimeout
 from aigw.proxy.chunked import Dechunker
-from aigw.proxy.head import Head, head_size, read_head
+from aigw.proxy.head import Head, Repeated, head_size, read_head
 from aigw.proxy.phases import ANSWER, BODY, CLOSING, FOREVER, HANDSHAKE, HEAD, IDLE, Phase
 from aigw.proxy.request import Request
 from aigw.proxy.wire import http1_refusal
@@ -64,6 +64,7 @@ class Channel(Protocol):
     _body_left = 0
     _dechunker: Dechunker | None = None
     _http2: Http2Channel | None = None
+    _repeated: Repeated | None = None
 
     def __init__(self, site: ProxySite) -> None:
         self.site = site
@@ -197,6 +198,10 @@ class Channel(Protocol):
 
     def _take_head(self) -> bool:
         data, limits = self._input, self.face.limits
+        if self._repeated is not None and (size := self._repeated.size_in(data)):
+            self._input, self._blank_seen, self._seen = data[size:], False, 0
+            self._begin(self._repeated.head)
+            return True
         if not self._blank_seen and b"\r\n".startswith(data[:2]):
             return self._skip_blank_line()
         size = head_size(data, self._seen, limits)
@@ -206,7 +211,10 @@ class Channel(Protocol):
                 self._enter(HEAD)
             return False
         self._input, self._blank_seen, self._seen = data[size:], False, 0
-        self._begin(read_head(data[:size], limits))
+        block = data[:size]
+        head = read_head(block, limits)
+        self._repeated = Repeated(block, head) if Repeated.is_plain(block, head) else None
+        self._begin(head)
         return True
 
     def _skip_blank_line(self) -> bool:

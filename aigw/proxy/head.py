@@ -14,7 +14,7 @@ import attrs
 
 from aigw.errors import BadRequest, ExpectationFailed, HeadersTooLarge, URITooLong, VersionNotSupported
 from aigw.proxy.limits import Limits
-from aigw.proxy.received import Field, ReceivedHeaders
+from aigw.received import Field, ReceivedHeaders
 from aigw.routing.target import host_of
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -23,10 +23,13 @@ _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb"{1,32}) ([!-~]+) HTTP/([0-9]\.[0-
 _FIELD = re.compile(rb"(" + _TOKEN + rb"+):(" + _VALUE + rb")")
 _VALID_VALUE = re.compile(_VALUE)
 _LENGTH = re.compile(rb"[0-9]{1,18}")
+_LONGEST_LENGTH = 18
+_LENGTH_FIELD = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", re.IGNORECASE)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _TCHAR = re.compile(_TOKEN)
 _SECRET = re.compile(rb"auth|cookie|key|pass|referer|secret|session|sign|token")
 _LONGEST_REMEMBERED = 256
+_LONGEST_REPEATED = 4096
 _MOST_REMEMBERED = 2048
 
 T = TypeVar("T")
@@ -96,6 +99,52 @@ def read_head(block: bytes, limits: Limits) -> Head:
         and not (b"connection" in values and b"close" in tokens(values[b"connection"])),
         expects_continue=b"expect" in values and _expects_continue(version, values[b"expect"]) and length != 0,
     )
+
+
+class Repeated:
+    """The head that a connection had last. Clients send the same one again and again, but for the length of the body.
+
+    ``head``: what it says, with the length that was found last.
+    """
+
+    __slots__ = ("_after", "_before", "_length", "head")
+
+    def __init__(self, block: bytes, head: Head) -> None:
+        """``block``: the whole head, which `is_plain`."""
+        found = _LENGTH_FIELD.search(block)
+        self._before, self._length, self._after = (
+            (block, b"", b"") if found is None else (block[: found.start(1)], found[1], block[found.end(1) :])
+        )
+        self.head = head
+
+    @staticmethod
+    def is_plain(block: bytes, head: Head) -> bool:
+        """Is the head one that may be kept, and whose only part that can differ is the length?"""
+        return (
+            len(block) <= _LONGEST_REPEATED
+            and head.length is not None
+            and head.persistent
+            and not head.expects_continue
+        )
+
+    def size_in(self, data: bytes) -> int:
+        """How many bytes at the start of ``data`` are this head again; 0 = it is another one, or not all of it."""
+        before, after = self._before, self._after
+        if not data.startswith(before):
+            return 0
+        start = len(before)
+        if not after:
+            return start
+        end = data.find(after, start, start + _LONGEST_LENGTH + len(after))
+        if end < 0:
+            return 0
+        length = data[start:end]
+        if length != self._length:
+            if not length.isdigit():
+                return 0
+            self._length = length
+            self.head = attrs.evolve(self.head, headers=self.head.headers.with_length(length), length=int(length))
+        return end + len(after)
 
 
 def read_request_line(line: bytes) -> RequestLine:

@@ -15,15 +15,19 @@ class ReceivedHeaders(Headers):
     """What a client sent. Immutable, because ``fields`` must go on saying the same; `copy` is not.
 
     ``fields``: in order, for whoever sends them on. Names are lower case wherever they are told.
+
+    ``derived``: what others have worked out from the request's head on its connection, by who they are, to have it
+    ready when the head comes again. Content-Length may have another value then, so nothing here may depend on it.
     """
 
-    __slots__ = ("_values", "fields")
+    __slots__ = ("_values", "derived", "fields")
 
     def __init__(self, fields: list[Field], values: Mapping[bytes, list[bytes]]) -> None:
         """``values``: the same fields by their names."""
         # Headers.__init__ isn't called: nothing looks at the dict that it would make.
         self.fields = fields
         self._values = values
+        self.derived: dict[Any, Any] = {}
 
     def __repr__(self) -> str:
         """The names only: values may be credentials."""
@@ -32,6 +36,13 @@ class ReceivedHeaders(Headers):
     def __cmp__(self, other: object) -> Any:
         """As `Headers` compare; Twisted makes all comparisons out of this one."""
         return self.copy().__cmp__(other.copy() if isinstance(other, ReceivedHeaders) else other)
+
+    def with_length(self, length: bytes) -> ReceivedHeaders:
+        """The same, but for the value of Content-Length, which is there once."""
+        fields = [(name, length if name == b"content-length" else value) for name, value in self.fields]
+        changed = ReceivedHeaders(fields, {**self._values, b"content-length": [length]})
+        changed.derived = self.derived
+        return changed
 
     def copy(self) -> Headers:
         """A mutable copy."""
@@ -63,3 +74,8 @@ class ReceivedHeaders(Headers):
     def removeHeader(self, name: Any) -> NoReturn:
         """Refused: use `copy`."""
         raise TypeError("what a client sent does not change; take a copy")
+
+
+def derived_of(headers: Headers) -> dict[Any, Any]:
+    """Where to keep what is worked out from a request's head; nowhere, if the head is not one that may come again."""
+    return headers.derived if isinstance(headers, ReceivedHeaders) else {}
