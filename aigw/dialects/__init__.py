@@ -11,7 +11,15 @@ from aigw.dialects.openai_responses import OpenAIResponses
 from aigw.dialects.passthrough import Passthrough
 from aigw.dialects.vertex_predict import VertexPredict
 
-DIALECTS: tuple[Dialect, ...] = (OpenAIResponses(), OpenAIChat(), OpenAIEmbeddings(), VertexPredict(), Passthrough())
+DIALECTS: tuple[Dialect, ...] = (
+    OpenAIResponses(),
+    AnthropicMessages(),
+    AnthropicCountTokens(),
+    OpenAIChat(),
+    OpenAIEmbeddings(),
+    VertexPredict(),
+    Passthrough(),
+)
 """In the order in which they are asked; the last one takes everything."""
 
 

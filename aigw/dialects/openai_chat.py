@@ -22,7 +22,7 @@ from aigw.dialects.usage import Usage
 MARKS = (b'"finish_reason":"', b'"finish_reason": "', b'"prompt_tokens"', b"[DONE]", b"error")
 """Every event that matters to the watch holds one (as JSON is written in practice, without or with one space)."""
 
-_OTHER_APIS = ("/v1/messages", "/converse", "/converse-stream")
+_OTHER_APIS = ("/converse", "/converse-stream")
 """Paths whose bodies have ``messages`` too, but not of this dialect."""
 
 _ASK_FOR_USAGE = Prepared(sets={"stream_options": Raw(b'{"include_usage":true}')}, client_asked_usage=False)

@@ -40,6 +40,8 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True):
 
 Reader = Callable[[bytes], Meaning]
 """Reads one event; anything it does not understand means nothing."""
+Recorder = Callable[[Usage, Any], None]
+"""Writes down what a usage object (or whatever stands in its place) tells."""
 
 
 class StreamWatch:
@@ -50,9 +52,16 @@ class StreamWatch:
     """
 
     def __init__(
-        self, read: Reader, marks: Sequence[bytes], usage: Usage, hide_usage: bool, limit: int = EVENT_LIMIT
+        self,
+        read: Reader,
+        marks: Sequence[bytes],
+        usage: Usage,
+        hide_usage: bool,
+        limit: int = EVENT_LIMIT,
+        recorder: Recorder = record,
     ) -> None:
         self._read = read
+        self._record = recorder
         self._marks = marks
         self._usage = usage
         self._hide_usage = hide_usage
@@ -104,7 +113,7 @@ class StreamWatch:
             meaning = self._read(event) if self._is_marked(event) else _NOTHING
             if meaning.error is not None and not meaning.complete:
                 return self._failed(meaning.error, leaving)
-            record(self._usage, meaning.usage)
+            self._record(self._usage, meaning.usage)
             if not (meaning.only_usage and self._hide_usage):
                 leaving.append(event)
             self._complete = self._complete or meaning.complete

@@ -91,17 +91,39 @@ def record(usage: Usage, told: Any) -> None:
     usage.reasoning_tokens = _count(after, usage.reasoning_tokens, "reasoning_tokens")
 
 
+def record_anthropic(usage: Usage, told: Any) -> None:
+    """Write down what a usage object of Anthropic's Messages API tells, of a message or in a stream (cumulative).
+
+    https://docs.anthropic.com/en/api/messages: all of the input is the sum of ``input_tokens``,
+    ``cache_read_input_tokens`` and ``cache_creation_input_tokens``.
+    """
+    if not isinstance(told, dict):
+        return
+    fresh = _count(told, usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens, "input_tokens")
+    usage.cached_tokens = _count(told, usage.cached_tokens, "cache_read_input_tokens")
+    usage.cache_write_tokens = _count(told, usage.cache_write_tokens, "cache_creation_input_tokens")
+    usage.prompt_tokens = fresh + usage.cached_tokens + usage.cache_write_tokens
+    usage.completion_tokens = _count(told, usage.completion_tokens, "output_tokens")
+    usage.total_tokens = usage.prompt_tokens + usage.completion_tokens
+    usage.reasoning_tokens = _count(told.get("output_tokens_details"), usage.reasoning_tokens, "thinking_tokens")
+
+
 def record_body(usage: Usage, raw: bytes) -> None:
-    """The same with the ``usage`` member of a complete reply, which is skimmed, not decoded."""
+    """As `record`, with the ``usage`` member of a complete reply, which is skimmed, not decoded."""
     try:
         plain = _PLAIN_REPLY.decode(raw).usage
         if plain is None or plain.tell(usage):
             return
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # not plain
-    told = _usage_text(raw)
-    if told is not None:
-        record(usage, object_of(bytes(told)))
+    if told := usage_of(raw):
+        record(usage, told)
+
+
+def usage_of(raw: bytes) -> dict[str, Any]:
+    """The ``usage`` member of a complete reply; empty if there is none."""
+    text = _usage_text(raw)
+    return {} if text is None else object_of(bytes(text))
 
 
 def _usage_text(raw: bytes) -> Raw | None:

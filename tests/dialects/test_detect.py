@@ -13,6 +13,9 @@ from aigw.dialects.usage import Usage
 from aigw.errors import UpstreamTimeout
 
 CHAT_PATH = "/v1/chat/completions"
+OPENAI = [dialect for dialect in DIALECTS if dialect.name.startswith("openai-") or dialect.name == "passthrough"]
+"""OpenAI's own, and what is taken to be like them."""
+NEVER_STREAM = ("openai-embeddings", "anthropic-count-tokens", "vertex-predict")
 
 
 def body(value: dict[str, Any]) -> Body:
@@ -30,7 +33,11 @@ def body(value: dict[str, Any]) -> Body:
         ("/llm/v1/responses", {"input": [], "messages": []}, "openai-responses"),
         ("/v1/responses", {"prompt": {}}, "passthrough"),
         ("/v1/responses", {"messages": []}, "openai-chat"),
-        ("/v1/messages", {"messages": []}, "passthrough"),
+        ("/v1/messages", {"messages": []}, "anthropic-messages"),
+        ("/llm/v1/messages", {"messages": [], "system": "x"}, "anthropic-messages"),
+        ("/v1/messages", {"messages": "x"}, "passthrough"),
+        ("/v1/messages/count_tokens", {"messages": []}, "anthropic-count-tokens"),
+        ("/v1/messages/batches", {"requests": []}, "passthrough"),
         ("/model/m/converse", {"messages": []}, "passthrough"),
         ("/model/m/converse-stream", {"messages": []}, "passthrough"),
         ("/x", {"messages": None}, "passthrough"),
@@ -51,7 +58,7 @@ def test_names_are_unique_and_the_last_takes_everything() -> None:
 )
 def test_streams_if_asked_to(stream: Any, streams: bool) -> None:
     for dialect in DIALECTS:
-        assert dialect.streams(body({"stream": stream})) is (streams and dialect.name != "openai-embeddings")
+        assert dialect.streams(body({"stream": stream})) is (streams and dialect.name not in NEVER_STREAM)
         assert not dialect.streams(body({}))
 
 
@@ -113,7 +120,7 @@ def test_the_others_add_nothing() -> None:
 
 
 def test_usage_of_a_complete_reply() -> None:
-    for dialect in DIALECTS:
+    for dialect in OPENAI:
         usage = Usage()
         dialect.body_usage(b'{"data":[{"usage":{}}],"usage":{"prompt_tokens":4,"total_tokens":4}}', usage)
         assert usage == Usage(prompt_tokens=4, total_tokens=4)
@@ -122,7 +129,7 @@ def test_usage_of_a_complete_reply() -> None:
 def test_error_events_are_in_the_clients_dialect() -> None:
     error = UpstreamTimeout("silent\n\nfor \ud83d", param="x")
     told = {"message": "silent\n\nfor \ud83d", "type": "upstream_error", "code": "upstream_timeout", "param": "x"}
-    for dialect in DIALECTS:
+    for dialect in OPENAI:
         event = dialect.error_event(error)
         assert event.endswith(b"\n\n")
         assert event.count(b"\n\n") == 1
