@@ -13,7 +13,7 @@ from aigw.dialects import DIALECTS
 from aigw.providers import PROVIDERS
 from aigw.providers.provider import Provider
 
-CHAT, RESPONSES, EMBEDDINGS = "openai-chat", "openai-responses", "openai-embeddings"
+CHAT, RESPONSES, EMBEDDINGS, MESSAGES = "openai-chat", "openai-responses", "openai-embeddings", "anthropic-messages"
 
 TABLE: list[tuple[str, str | None, dict[str, str], dict[str, str], set[str]]] = [
     # name, base, paths, what limits an answer (where it is not max_tokens), fields that are refused
@@ -46,6 +46,19 @@ TABLE: list[tuple[str, str | None, dict[str, str], dict[str, str], set[str]]] = 
         {CHAT: "max_completion_tokens"},
         set(),
     ),
+    ("anthropic", "https://api.anthropic.com", {CHAT: "/v1/chat/completions", MESSAGES: "/v1/messages"}, {}, set()),
+    (
+        "vertex-ai",
+        "https://{conf.host}",
+        {
+            CHAT: "/v1/projects/{conf.project_id}/locations/{conf.region}/endpoints/openapi/chat/completions",
+            "vertex-predict": (
+                "/v1/projects/{conf.project_id}/locations/{conf.region}/publishers/google/models/{model}:predict"
+            ),
+        },
+        {CHAT: "max_completion_tokens"},
+        set(),
+    ),
     ("openrouter", "https://openrouter.ai", {CHAT: "/api/v1/chat/completions"}, {}, set()),
     ("aimlapi", "https://api.aimlapi.com", {CHAT: "/chat/completions"}, {}, set()),
 ]
@@ -67,7 +80,8 @@ def test_all_of_them() -> None:
 
 
 def test_every_file_is_in_the_catalogue() -> None:
-    files = {module.name for module in pkgutil.iter_modules(aigw.providers.__path__)} - {"provider"}
+    modules = pkgutil.iter_modules(aigw.providers.__path__)
+    files = {module.name for module in modules if not module.ispkg} - {"provider"}
     assert {name.replace("-", "_") for name in PROVIDERS} == files
 
 

@@ -98,8 +98,13 @@ def assertion_of(account: ServiceAccount, now: int) -> bytes:
         "iat": now,
         "exp": now + LIFETIME,
     }
-    signed = _part(msgspec.json.encode(header)) + b"." + _part(msgspec.json.encode(claims))
-    return signed + b"." + _part(account.private_key.sign(signed, PKCS1v15(), SHA256()))
+    return jws(account.private_key, msgspec.json.encode(header), msgspec.json.encode(claims))
+
+
+def jws(key: RSAPrivateKey, header: bytes, payload: bytes) -> bytes:
+    """A JSON Web Signature with RS256, in its compact form (RFC 7515 section 7.1)."""
+    signed = _part(header) + b"." + _part(payload)
+    return signed + b"." + _part(key.sign(signed, PKCS1v15(), SHA256()))
 
 
 def token_request(account: ServiceAccount, now: int) -> bytes:
