@@ -12,6 +12,7 @@ opened can neither open it again nor close it.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
 import attrs
 
@@ -71,12 +72,30 @@ class Admission:
     probe: bool = False
 
 
+@attrs.frozen(kw_only=True)
+class Standing:
+    """The part of an instance's health that matters to all processes of a gateway; see `Health` for its fields."""
+
+    rest_until: float | None = None
+    open_until: float | None = None
+    openings: int = 0
+    probing: bool = False
+
+    def after(self, earlier: Standing) -> Standing:
+        """The same, if ``earlier`` came before: a rest is never shortened."""
+        return attrs.evolve(self, rest_until=_later(self.rest_until, earlier.rest_until))
+
+
+WELL = Standing()
+
+
 @attrs.define(kw_only=True, eq=False)
 class Health:
     """One instance's health, shared by all requests of the process.
 
     ``failures``: in a row, while closed. ``openings``: of the circuit, since an attempt last went well to its end.
     ``open_until``: None = closed; in the past = half open. ``spell``: number of the circuit's current state.
+    ``on_change``: called when its `standing` has changed, except by `adopt`.
     """
 
     failures: int = 0
@@ -85,10 +104,27 @@ class Health:
     probing: bool = False
     rest_until: float | None = None
     spell: int = 0
+    on_change: Callable[[Standing], object] | None = attrs.field(default=None, repr=False)
+
+    @property
+    def standing(self) -> Standing:
+        """What other processes should know."""
+        return Standing(
+            rest_until=self.rest_until, open_until=self.open_until, openings=self.openings, probing=self.probing
+        )
+
+    def adopt(self, told: Standing) -> None:
+        """Another process has changed this; what is under way here counts for the spell it began in, as ever."""
+        self.rest_until = _later(told.rest_until, self.rest_until)
+        if told.open_until != self.open_until:
+            self._begin_spell(told.open_until)
+        self.openings, self.probing = told.openings, told.probing
 
     def rest(self, until: float) -> None:
         """Leave the instance alone until then; a rest is never shortened."""
-        self.rest_until = until if self.rest_until is None else max(until, self.rest_until)
+        before, self.rest_until = self.rest_until, _later(until, self.rest_until)
+        if self.rest_until != before:
+            self._tell()
 
     def failed(self, admission: Admission, now: float, random: float, rules: CircuitRules) -> None:
         """The attempt failed in a way that speaks against the instance."""
@@ -106,25 +142,46 @@ class Health:
         if admission.spell != self.spell or self.open_until is None:
             return admission
         self._begin_spell(None)
+        self._tell()
         return Admission(spell=self.spell)
 
     def completed(self, admission: Admission) -> None:
         """The attempt went well to its end: forget earlier failures."""
         if admission.spell == self.spell and self.open_until is None:
-            self.failures = self.openings = 0
+            self.failures = 0
+            if self.openings:
+                self.openings = 0
+                self._tell()
 
     def released(self, admission: Admission) -> None:
         """The attempt was given up before it told anything: let another one probe."""
         if admission.probe and admission.spell == self.spell:
             self.probing = False
+            self._tell()
+
+    def begin_probe(self) -> None:
+        """The next attempt is the probe."""
+        self.probing = True
+        self._tell()
 
     def _open(self, until: float) -> None:
         self.openings += 1
         self._begin_spell(until)
+        self._tell()
 
     def _begin_spell(self, open_until: float | None) -> None:
         self.spell += 1
         self.open_until, self.probing, self.failures = open_until, False, 0
+
+    def _tell(self) -> None:
+        if self.on_change is not None:
+            self.on_change(self.standing)
+
+
+def _later(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return max(one, other)
 
 
 def available(health: Health, now: float) -> Verdict:
@@ -145,5 +202,5 @@ def admit(health: Health, now: float) -> Admission:
     """
     probe = health.open_until is not None and now >= health.open_until and not health.probing
     if probe:
-        health.probing = True
+        health.begin_probe()
     return Admission(spell=health.spell, probe=probe)

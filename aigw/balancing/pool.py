@@ -1,7 +1,8 @@
 """What the requests of one plugin on one route share, and what of it outlives a change of the configuration.
 
 A `Pool` is compiled with its route. Health and the balancers' memories are not: they belong to the process, and are
-found again by what they are about for as long as some pool (or a request under way) still uses them.
+found again by what they are about for as long as some pool (or a request under way) still uses them. With several
+processes, healths also follow each other across them: see `aigw.balancing.sharing`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from aigw.balancing.fallback import FallbackPolicy
 from aigw.balancing.health import DEFAULT_RULES, CircuitRules, Health, Verdict, available
 from aigw.balancing.least import LeastConnections, LeastLatency
 from aigw.balancing.roundrobin import RoundRobin
+from aigw.balancing.sharing import Digest, SharedHealths, unkeyed_digest
 from aigw.balancing.tiers import PriorityOrder, tiers
 
 Algorithm = Literal["roundrobin", "chash", "least_conn", "least_latency"]
@@ -73,11 +75,16 @@ class Pool(Generic[T]):
 class Memory:
     """The health of instances and the memories of balancers, for one process.
 
-    ``random``: a number in [0, 1) at each call; it jitters the pauses of circuits.
+    ``random``: a number in [0, 1) at each call; it jitters the pauses of circuits. ``digest``: makes of what is secret
+    in an identity something that may be kept. ``shared``: keeps healths in step with those of other processes.
     """
 
-    def __init__(self, random: Callable[[], float]) -> None:
+    def __init__(
+        self, random: Callable[[], float], digest: Digest = unkeyed_digest, shared: SharedHealths | None = None
+    ) -> None:
         self._random = random
+        self._digest = digest
+        self._shared = shared
         self._healths: WeakValueDictionary[Hashable, Health] = WeakValueDictionary()
         self._balancers: WeakValueDictionary[Hashable, Balancer] = WeakValueDictionary()
 
@@ -86,7 +93,7 @@ class Memory:
         instances: Sequence[T],
         *,
         place: Hashable,
-        identity: Callable[[T], Hashable] | None = None,
+        identity: Callable[[T, Digest], Hashable] | None = None,
         order: PriorityOrder = "lowest_first",
         algorithm: Algorithm = "roundrobin",
         policy: FallbackPolicy,
@@ -97,11 +104,14 @@ class Memory:
 
         ``place``: where it is at work, as in (group, route id): its balancer goes on where that of the pool at the same
         place was. ``identity``: what makes an instance that instance (endpoint, model, account; secrets as a digest
-        only): health is shared between all pools with an equal one. None: by place and name.
+        only): health is shared between all pools with an equal one. None: by place and name. It has
+        the same repr in all processes.
         """
         return Pool(
             tiers=tiers(instances, order),
-            healths={i.name: self._health(identity(i) if identity else (place, i.name)) for i in instances},
+            healths={
+                i.name: self._health(identity(i, self._digest) if identity else (place, i.name)) for i in instances
+            },
             balancer=self._balancer((place, algorithm), ALGORITHMS[algorithm], instances),
             policy=policy,
             limits=limits,
@@ -113,6 +123,8 @@ class Memory:
         health = self._healths.get(identity)
         if health is None:
             health = self._healths[identity] = Health()
+            if self._shared is not None:
+                self._shared.follow(identity, health)
         return health
 
     def _balancer(self, place: Hashable, make: Callable[[], Balancer], instances: Sequence[Instance]) -> Balancer:

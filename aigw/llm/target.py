@@ -9,6 +9,7 @@ import attrs
 from treq.client import HTTPClient
 
 from aigw.balancing.deadlines import Deadlines, deadlines_of
+from aigw.balancing.sharing import Digest
 from aigw.errors import InstanceUnusable, UnsupportedDialect
 from aigw.exchange import HeaderList
 from aigw.llm.config import DEFAULT_KEEPALIVE_POOL, DEFAULT_KEEPALIVE_TIMEOUT, DEFAULT_TIMEOUT, Model, Transport
@@ -120,10 +121,10 @@ def target_of(name: str, weight: int, priority: int, model: Model, plugin: Trans
     )
 
 
-def account_of(target: Target) -> Hashable:
+def account_of(target: Target, digest: Digest) -> Hashable:
     """What makes two instances of different routes the same one for an upstream: endpoint, model and credentials."""
     model = target.model
-    credentials = hash((target.headers.block, tuple(target.query.items())))
+    credentials = digest(repr((target.headers.block, tuple(target.query.items()))).encode())
     return (model.provider, model.override.endpoint, str(model.options.get("model")), target.name, credentials)
 
 

@@ -22,7 +22,7 @@ A, B = Instance("a"), Instance("b", 1, 1)
 
 def _pool(memory: Memory, *instances: Instance, place: str = "r1", shared: bool = False) -> Pool[Instance]:
     return memory.pool(
-        instances, place=place, policy=POLICY, identity=(lambda i: (i.endpoint, i.name)) if shared else None
+        instances, place=place, policy=POLICY, identity=(lambda i, digest: (i.endpoint, i.name)) if shared else None
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pytest
 
 from aigw.balancing.deadlines import Deadlines
+from aigw.balancing.sharing import keyed_digest
 from aigw.errors import InstanceUnusable, UnsupportedDialect
 from aigw.llm.config import Model, Transport
 from aigw.llm.target import Target, account_of, target_of
@@ -94,8 +95,18 @@ def test_limits_of_plugin_and_instance() -> None:
     assert (target().max_stream, target().max_bytes) == (None, None)
 
 
+def account(target: Target) -> Hashable:
+    return account_of(target, keyed_digest(b"a key"))
+
+
+def test_an_account_has_one_name_in_all_processes_that_have_the_key() -> None:
+    one = target(auth={"header": {"Authorization": f"Bearer {KEY}"}})
+    assert account(one) == account(target(auth={"header": {"Authorization": f"Bearer {KEY}"}}))
+    assert account(one) != account_of(one, keyed_digest(b"another"))
+
+
 def test_what_makes_two_instances_the_same_account() -> None:
-    assert account_of(target()) == account_of(target(timeout=5))
+    assert account(target()) == account(target(timeout=5))
     others = [
         target(name="b"),
         target(provider="gemini"),
@@ -104,11 +115,11 @@ def test_what_makes_two_instances_the_same_account() -> None:
         target(auth={"header": {"Authorization": "Bearer another"}}),
         target(auth={"query": {"key": KEY}}),
     ]
-    assert len({account_of(other) for other in [target(), *others]}) == len(others) + 1
+    assert len({account(other) for other in [target(), *others]}) == len(others) + 1
 
 
 def test_no_secret_is_in_a_repr_nor_in_what_tells_accounts_apart() -> None:
     one = target(auth={"header": {"Authorization": f"Bearer {KEY}"}, "query": {"key": KEY}})
     assert KEY not in repr(one)
-    assert KEY not in repr(account_of(one))
+    assert KEY not in repr(account(one))
     assert KEY not in repr(MemoryGateway(environ={"KEY": KEY}).parts)
