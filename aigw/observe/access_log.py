@@ -6,6 +6,7 @@ and made printable, and JSON escapes the rest, so one request is one line whatev
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ import msgspec
 from aigw.errors import GatewayError
 from aigw.exchange import Attempt, Exchange, Outcome
 from aigw.observe.line_writer import LineWriter
-from aigw.observe.log_destination import LogFile, StandardOutput
+from aigw.observe.log_destination import log_destination
 from aigw.observe.text import printable
 from aigw.ports import Clock
 
@@ -32,7 +33,7 @@ def access_log(where: str, clock: Clock, now: Callable[[], float] = time.time) -
     """
     if where == "off":
         return None
-    return AccessLog(LineWriter(StandardOutput() if where == "-" else LogFile(where), clock), now)
+    return AccessLog(LineWriter(log_destination(where), clock), now)
 
 
 class AccessLog:
@@ -81,63 +82,80 @@ def _record(
 
     ``request_length``: bytes of the body alone. ``uri``: the path without the query.
     """
-    t, usage = exchange.timeline, exchange.usage
+    t, usage, attempts = exchange.timeline, exchange.usage, exchange.attempts
     route = exchange.route
-    upstream = _seconds(t.upstream_started, t.finished)
-    first_token = _seconds(t.upstream_started, t.first_token)
+    upstream, first_token = _seconds(t.upstream_started, t.finished), _seconds(t.upstream_started, t.first_token)
+    request = _seconds(t.started, t.finished)
     agents = exchange.headers.getRawHeaders(b"user-agent")
     return {
         "time": "",
         "request_id": printable(exchange.id, NAME_BYTES),
-        "remote_addr": printable(exchange.remote_addr, NAME_BYTES),
-        "host": printable(exchange.host, NAME_BYTES),
-        "request_method": printable(exchange.method.decode("latin-1"), NAME_BYTES),
+        "remote_addr": _name(exchange.remote_addr),
+        "host": _name(exchange.host),
+        "request_method": _name(exchange.method.decode("latin-1")),
         "uri": printable(exchange.path, PATH_BYTES),
         "status": status,
         "body_bytes_sent": bytes_sent,
         "request_length": len(exchange.body),
-        "request_time": _rounded(_seconds(t.started, t.finished)),
-        "upstream_response_time": _rounded(upstream),
-        "apisix_upstream_response_time": _milliseconds(upstream),
+        "request_time": None if request is None else _milliseconds(request) / 1000,
+        "upstream_response_time": None if upstream is None else _milliseconds(upstream) / 1000,
+        "apisix_upstream_response_time": None if upstream is None else _milliseconds(upstream),
         "route_id": None if route is None else route.id,
         "service_id": None if route is None else route.value.service_id,
-        "consumer": printable(exchange.consumer, NAME_BYTES),
-        "node": printable(exchange.attempts[-1].instance, NAME_BYTES) if exchange.attempts else None,
+        "consumer": _name(exchange.consumer),
+        "node": _name(attempts[-1].instance) if attempts else None,
         "request_type": exchange.request_type or "traditional_http",
-        "request_llm_model": printable(exchange.request_model, NAME_BYTES),
-        "llm_model": printable(exchange.model, NAME_BYTES),
-        "llm_time_to_first_token": _milliseconds(first_token),
+        "request_llm_model": _name(exchange.request_model),
+        "llm_model": _name(exchange.model),
+        "llm_time_to_first_token": None if first_token is None else _milliseconds(first_token),
         "llm_prompt_tokens": _count(usage.prompt_tokens),
         "llm_completion_tokens": _count(usage.completion_tokens),
         "llm_total_tokens": _count(usage.total_tokens),
-        "attempts": [_attempt(a) for a in exchange.attempts[:MOST_ATTEMPTS]],
+        "attempts": [_attempt(a) for a in attempts[:MOST_ATTEMPTS]],
         "outcome": outcome.value,
         "error": None if error is None else error.code,
-        "http_user_agent": printable(agents[0].decode(errors="replace"), NAME_BYTES) if agents else None,
+        "http_user_agent": _agent(agents[0]) if agents else None,
     }
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:
     return {
-        "instance": printable(attempt.instance, NAME_BYTES),
+        "instance": _name(attempt.instance),
         "status": attempt.status,
         "error": attempt.error,
-        "duration_ms": round(attempt.duration_ms, 1),
+        "duration_ms": int(attempt.duration_ms * 10 + 0.5) / 10,
     }
+
+
+def _name(value: str) -> str:
+    """Most are the same in every line."""
+    return _known_name(value) if len(value) <= NAME_BYTES else printable(value, NAME_BYTES)
+
+
+def _agent(value: bytes) -> str:
+    return _known_agent(value) if len(value) <= NAME_BYTES else printable(value.decode(errors="replace"), NAME_BYTES)
+
+
+@functools.lru_cache(maxsize=1024)
+def _known_name(value: str) -> str:
+    return printable(value, NAME_BYTES)
+
+
+@functools.lru_cache(maxsize=1024)
+def _known_agent(value: bytes) -> str:
+    return printable(value.decode(errors="replace"), NAME_BYTES)
 
 
 def _seconds(begin: float | None, end: float | None) -> float | None:
     """Never negative, though the clock may be set back."""
-    return None if begin is None or end is None else max(0.0, end - begin)
+    if begin is None or end is None:
+        return None
+    return end - begin if end > begin else 0.0
 
 
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
-
-
-def _milliseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1000)
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000 + 0.5)
 
 
 def _count(tokens: int) -> int:
-    return max(0, min(tokens, MOST_EXACT))
+    return tokens if 0 <= tokens <= MOST_EXACT else max(0, min(tokens, MOST_EXACT))

@@ -65,6 +65,8 @@ class Families:
         )
         self.circuit = gauge("aigw_circuit_open", "1 while an instance is avoided or on probation, else 0", INSTANCE)
         self.in_flight = gauge("aigw_requests_in_flight", "Requests without a complete reply")
+        self.workers = gauge("aigw_workers", "Worker processes that serve")
+        self.worker_ends = counter("aigw_worker_ends_total", "Workers that ended and were replaced", ("reason",))
         self.build = gauge("aigw_build_info", "What is running", build)
 
     def __iter__(self) -> Iterator[Family]:

@@ -38,9 +38,9 @@ class LineWriter:
         self._closed = False
 
     def write(self, line: bytes) -> None:
-        """Take one line, its newline included."""
+        """Take one line, or several at once, with their newlines."""
         if self._closed or self._size + len(line) > HELD_BYTES:
-            self._lost += 1
+            self._lost += line.count(b"\n")
             return
         self._pending.append(line)
         self._size += len(line)

@@ -30,6 +30,14 @@ class Destination(Protocol):
         """Nothing more will be written."""
 
 
+def log_destination(where: str) -> Destination:
+    """What an operator means by a path, or by ``-``: standard output.
+
+    :raises OSError: if the file can't be opened.
+    """
+    return StandardOutput() if where == "-" else LogFile(where)
+
+
 class LogFile:
     """A file that is appended to; when another program moves or removes it, a new one is begun.
 

@@ -11,7 +11,7 @@ from aigw.errors import GatewayError
 from aigw.exchange import Exchange, Outcome, Timeline
 from aigw.model.snapshot import Resource
 from aigw.observe.families import CALL, Families
-from aigw.observe.series import OTHER, Labels, LabelSets, Row
+from aigw.observe.series import OTHER, Family, Labels, LabelSets, Row
 from aigw.ports import CallLabels, CircuitState
 
 MOST_TOKENS = 10**9
@@ -57,6 +57,7 @@ class Metrics:
         self._calls = LabelSets(CALL, label_sets, self._new_call)
         self._routes: dict[str, tuple[int, _RouteLabels]] = {}
         self._in_flight: Callable[[], int] | None = None
+        self._workers: Callable[[], int] | None = None
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -87,12 +88,29 @@ class Metrics:
         """The circuit in front of ``instance`` is now in ``state``; half open counts as open."""
         self._families.circuit.row((route_id, instance))[0] = 0 if state == "closed" else 1
 
+    @property
+    def added_up(self) -> list[Family]:
+        """The metrics of which several processes' values make a sum; the others are about the gateway as a whole."""
+        families = self._families
+        whole = (families.circuit, families.in_flight, families.build, families.workers, families.worker_ends)
+        return [family for family in families if family not in whole]
+
+    def worker_ended(self, reason: str) -> None:
+        """A worker has ended that should not have; ``reason``: a short word."""
+        self._families.worker_ends.row((reason,))[0] += 1
+
     def watch(self, in_flight: Callable[[], int]) -> None:
         """Ask ``in_flight`` for the number of unfinished requests at every scrape."""
         self._in_flight = in_flight
 
+    def watch_workers(self, serving: Callable[[], int]) -> None:
+        """Ask ``serving`` for the number of workers that serve at every scrape."""
+        self._workers = serving
+
     def collect(self) -> Iterator[Metric]:
         """All families, for ``registry``."""
+        if self._workers is not None:
+            self._families.workers.row(())[0] = self._workers()
         if self._in_flight is not None:
             self._families.in_flight.row(())[0] = self._in_flight()
         for family in self._families:

@@ -73,8 +73,8 @@ class Family:
         limit: int = 1000,
     ) -> None:
         self.name = name
+        self.kind = kind
         self._help = help
-        self._kind = kind
         self._labels = labels
         self._bounds = bounds
         self._les = (*(f"{bound:.15g}" for bound in bounds), "+Inf")
@@ -84,6 +84,10 @@ class Family:
     def rows(self) -> dict[Labels, Row]:
         """The live state: plain values, which can be sent to another process and added up there."""
         return self._sets.known
+
+    def fits(self, labels: Labels, row: Row) -> bool:
+        """Could this be a series of this metric?"""
+        return len(labels) == len(self._labels) and len(row) == len(self._new_row(labels))
 
     def row(self, labels: Labels) -> Row:
         """The row of these label values; callers may keep it and change it in place."""
@@ -99,15 +103,15 @@ class Family:
 
         A scrape of thousands of series then needs neither their memory at once nor the reactor for their time.
         """
-        metric = Metric(self.name.removesuffix("_total"), self._help, self._kind)
+        metric = Metric(self.name.removesuffix("_total"), self._help, self.kind)
         metric.samples = cast("list[Sample]", self._samples())
         return metric
 
     def _new_row(self, labels: Labels) -> Row:
-        return [0] * (len(self._bounds) + 2 if self._kind == "histogram" else 1)
+        return [0] * (len(self._bounds) + 2 if self.kind == "histogram" else 1)
 
     def _samples(self) -> Iterator[Sample]:
-        render = self._histogram if self._kind == "histogram" else self._value
+        render = self._histogram if self.kind == "histogram" else self._value
         for values, row in list(self.rows.items()):
             yield from render(dict(zip(self._labels, values, strict=True)), row)
 

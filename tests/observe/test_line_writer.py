@@ -172,3 +172,16 @@ def test_reopening_begins_with_what_comes_after(
     writer.reopen()
     assert len(warnings()) == 1
     assert "in trouble" in warnings()[0]
+
+
+def test_of_several_lines_at_once_all_are_written_or_all_are_counted_as_lost(
+    writer: LineWriter, pipe: Pipe, warnings: Callable[[], list[str]]
+) -> None:
+    pipe.room = 0
+    writer.write(b"x" * (HELD_BYTES - 8) + b"\n")
+    writer.write(b"a\nb\nc\n")
+    writer.write(b"d\ne\nf\ng\n")
+    pipe.room = 10**9
+    writer.close()
+    assert pipe.data.endswith(b"x\na\nb\nc\n")
+    assert "4 lost" in warnings()[0]
