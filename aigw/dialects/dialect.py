@@ -74,6 +74,8 @@ class Dialect(Protocol):
     """One API, as far as bodies and streams go. Stateless, shared by all requests."""
 
     name: ClassVar[str]
+    stream_type: ClassVar[bytes]
+    """The media type of its streams, in lower case."""
 
     def matches(self, path: str, body: Body) -> bool:
         """Is a request to this path with this body in this dialect (if in none of those before it)?"""

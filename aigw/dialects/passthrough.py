@@ -21,6 +21,7 @@ class Passthrough:
     """A JSON object in no dialect that has a name here."""
 
     name: ClassVar[str] = "passthrough"
+    stream_type: ClassVar[bytes] = b"text/event-stream"
 
     def matches(self, path: str, body: Body) -> bool:
         """Every object."""
