@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aigw.dialects.converters.converter import Converter
+from aigw.dialects.converters.openai_chat_to_anthropic_messages import OpenAIChatToAnthropicMessages
 from aigw.dialects.converters.openai_embeddings_to_vertex_predict import OpenAIEmbeddingsToVertexPredict
 
-_ALL: tuple[Converter, ...] = (OpenAIEmbeddingsToVertexPredict(),)
+_ALL: tuple[Converter, ...] = (
+    OpenAIChatToAnthropicMessages(),
+    OpenAIEmbeddingsToVertexPredict(),
+)
 
 CONVERTERS: Mapping[tuple[str, str], Converter] = {(c.client, c.provider): c for c in _ALL}
 """By (dialect of the client, dialect of the provider)."""
