@@ -27,8 +27,11 @@ class Plugin(Protocol):
     def __init__(self, config: Any, site: PluginSite) -> None:
         """``config``: an instance of ``Config``. ``site``: where it is at work and what it may use."""
 
-    async def around(self, exchange: Exchange, proceed: Handler) -> Reply:
-        """Act before, ``return await proceed(exchange)``, return early, or raise a `GatewayError`."""
+    def around(self, exchange: Exchange, proceed: Handler) -> Awaitable[Reply]:
+        """Act before, ``return await proceed(exchange)``, return early, or raise a `GatewayError`.
+
+        An ``async def``, as a rule; what has nothing to await may be a function that returns a Deferred.
+        """
 
 
 @attrs.frozen(kw_only=True)

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 
-from aigw.balancing.candidates import Candidates
+from aigw.balancing.candidates import Candidates, Turn
 from aigw.balancing.deadlines import attempt_deadline
 from aigw.dialects.dialect import Prepared, Verdict
 from aigw.errors import UpstreamBadReply, UpstreamReplyTooLarge, UpstreamTimeout
@@ -21,7 +21,7 @@ from aigw.llm.call import Call
 from aigw.llm.endpoint import outgoing_headers, relayed_headers
 from aigw.llm.target import Target
 from aigw.llm.watching import FirstToken, UsageInTail
-from aigw.ports import Clock
+from aigw.ports import CallLabels, Clock
 from aigw.received import derived_of
 from aigw.upstream.body import UpstreamBody
 from aigw.upstream.headers import HeaderBlock
@@ -36,7 +36,10 @@ DECODED = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 @attrs.define(kw_only=True, eq=False)
 class Try:
-    """One attempt. ``candidates``: who could still take over. ``status``: the upstream's, once it is there."""
+    """One attempt. ``candidates``: who could still take over. ``status``: the upstream's, once it is there.
+
+    ``turn``, ``labels``: by which balancing and metrics know it.
+    """
 
     exchange: Exchange
     call: Call
@@ -45,6 +48,8 @@ class Try:
     timeouts: Timeouts
     candidates: Candidates[Target]
     started: float
+    turn: Turn[Target]
+    labels: CallLabels
     status: int | None = None
     _timeout: Timeout | None = None
     _wait: float | None = None

@@ -5,6 +5,7 @@ It ends where the client's first byte begins: what it fires with is relayed, wha
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import attrs
@@ -116,46 +117,43 @@ class Chain:
             timeouts=self.backend.timeouts,
             candidates=self.candidates,
             started=now,
+            turn=turn,
+            labels=labels,
         )
         try:
             trying = attempt.reply()
         except GatewayError as error:
             trying = fail(error)
-        arguments = turn, labels, attempt
-        trying.addCallbacks(self._answered, self._failed, callbackArgs=arguments, errbackArgs=arguments)
+        trying.addCallbacks(self._answered, self._failed, callbackArgs=(attempt,), errbackArgs=(attempt,))
         return trying
 
     def _record(self, attempt: Try, now: float, error: str | None) -> None:
         record = self.exchange.attempts[-1]
-        record.status, record.error, record.duration_ms = (
-            attempt.status,
-            error,
-            round((now - attempt.started) * 1000, 3),
-        )
+        record.status, record.error = attempt.status, error
+        record.duration_ms = round((now - attempt.started) * 1000, 3)
 
-    def _answered(self, reply: Reply, turn: Turn[Target], labels: CallLabels, attempt: Try) -> Reply | Deferred[Reply]:
+    def _answered(self, reply: Reply, attempt: Try) -> Reply | Deferred[Reply]:
         now = self.parts.clock.seconds()
         self._record(attempt, now, None)
-        reason = turn.answered(now, reply.status, self._rest(reply))
+        turn = attempt.turn
+        reason = turn.answered(now, reply.status, self._rest(reply) if reply.status == 429 else None)
         after = self._next(turn, reason, now) if reason is not None else None
         if after is None:
-            reply.afterwards(lambda outcome, error: self._over(turn, labels, outcome, error))
+            reply.aftermaths.append(functools.partial(self._over, attempt))
             return reply
-        self._over(turn, labels, Outcome.DONE, None)
+        self._over(attempt, Outcome.DONE, None)
         _discard(reply)
         return self._try(after)
 
-    def _failed(
-        self, failure: Failure, turn: Turn[Target], labels: CallLabels, attempt: Try
-    ) -> Failure | Deferred[Reply]:
+    def _failed(self, failure: Failure, attempt: Try) -> Failure | Deferred[Reply]:
         now = self.parts.clock.seconds()
-        error = failure.value
+        error, turn = failure.value, attempt.turn
         self._record(attempt, now, error.code if isinstance(error, GatewayError) else "client_left")
         if not isinstance(error, GatewayError):
-            self._over(turn, labels, Outcome.CLIENT_LEFT, None)
+            self._over(attempt, Outcome.CLIENT_LEFT, None)
             return failure
         reason = turn.failed(now, error)
-        self._over(turn, labels, Outcome.UPSTREAM_BROKE, None)
+        self._over(attempt, Outcome.UPSTREAM_BROKE, None)
         after = self._next(turn, reason, now) if reason is not None and not self._is_late(turn, now) else None
         return failure if after is None else self._try(after)
 
@@ -179,19 +177,17 @@ class Chain:
         return after
 
     def _rest(self, reply: Reply) -> float | None:
-        """The seconds of a ``Retry-After``, if the reply is a 429 that has one."""
-        if reply.status != 429:
-            return None
+        """The seconds of a ``Retry-After``."""
         values = [value for name, value in reply.headers if name.lower() == b"retry-after"]
         return retry_after(values[0], self.parts.now()) if values else None
 
-    def _over(self, turn: Turn[Target], labels: CallLabels, outcome: Outcome, error: GatewayError | None) -> None:
+    def _over(self, attempt: Try, outcome: Outcome, error: GatewayError | None) -> None:
         """The attempt is over, its reply included."""
-        now = self.parts.clock.seconds()
+        now, turn = self.parts.clock.seconds(), attempt.turn
         if outcome is Outcome.UPSTREAM_BROKE and error is not None:
             turn.failed(now, error)
         turn.ended(now)
-        self.parts.meter.active(-1, labels)
+        self.parts.meter.active(-1, attempt.labels)
         self.backend.show_circuit(turn.instance.name)
 
     def _labels(self, target: Target) -> CallLabels:

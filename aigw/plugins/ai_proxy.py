@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import attrs
+from twisted.internet.defer import Deferred
 
 from aigw.balancing.fallback import FallbackPolicy
 from aigw.exchange import Exchange, Reply
@@ -41,6 +42,6 @@ class AIProxy:
         pool = parts.memory.pool([target], place=place, identity=account_of, policy=FallbackPolicy())
         self._backend = Backend(site=site, pool=pool)
 
-    async def around(self, exchange: Exchange, proceed: Handler) -> Reply:
+    def around(self, exchange: Exchange, proceed: Handler) -> Deferred[Reply]:
         """Read the call, try the instance once."""
-        return await Chain(exchange, read_call(exchange), self._backend).answer()
+        return Chain(exchange, read_call(exchange), self._backend).answer()

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import attrs
 from msgspec import Meta
+from twisted.internet.defer import Deferred
 
 from aigw.balancing.fallback import LegacyStrategy, Strategy, fallback_policy
 from aigw.balancing.pool import RetryLimits
@@ -103,6 +104,6 @@ class AIProxyMulti:
         )
         self._backend = Backend(site=site, pool=pool)
 
-    async def around(self, exchange: Exchange, proceed: Handler) -> Reply:
+    def around(self, exchange: Exchange, proceed: Handler) -> Deferred[Reply]:
         """Read the call, try instances until one answers."""
-        return await Chain(exchange, read_call(exchange), self._backend).answer()
+        return Chain(exchange, read_call(exchange), self._backend).answer()

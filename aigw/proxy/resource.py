@@ -6,9 +6,9 @@ failed and whoever left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -41,7 +41,12 @@ class Answer:
 
     def handle(self, handler: Handler) -> None:
         """Have the onion make the reply, and relay it."""
-        self._handling = Deferred.fromCoroutine(self._serve(handler)).addErrback(self._broken)
+        try:
+            replying = handler(self._exchange)
+            handling = replying if isinstance(replying, Deferred) else Deferred.fromCoroutine(_awaited(replying))
+        except Exception:  # noqa: BLE001  # the edge: whatever went wrong, the client gets an answer
+            handling = fail()
+        self._handling = handling.addCallbacks(self._replied, self._refused).addErrback(self._broken)
 
     def refuse(self, error: GatewayError) -> None:
         """Reply with an error, whose traceback would keep the request in memory with whoever keeps the error."""
@@ -64,27 +69,17 @@ class Answer:
         if self._relay is not None:
             self._relay.sweep(now)
 
-    async def _serve(self, handler: Handler) -> None:
-        try:
-            reply = await handler(self._exchange)
-        except GatewayError as refusal:
-            error = refusal.with_traceback(None)
-        except CancelledError:
-            error = internal_error() if self._left else self._bug()
-        except Exception:  # noqa: BLE001  # the edge: whatever went wrong, the client gets an answer
-            error = self._bug()
-        else:
-            self._replied(reply)
-            return
+    def _refused(self, failure: Failure) -> None:
+        """There is no reply. Of a bug, the log is told everything and the client nothing."""
+        error = failure.value
+        if not isinstance(error, GatewayError):
+            if not (self._left and failure.check(CancelledError)):
+                self.log.failure("request {id} failed", failure, id=self._exchange.id)
+            error = internal_error()
         if self._left:
             self._over(Outcome.CLIENT_LEFT, None)
         else:
             self.refuse(error)
-
-    def _bug(self) -> GatewayError:
-        """The log is told everything, the client nothing."""
-        self.log.failure("request {id} failed", id=self._exchange.id)
-        return internal_error()
 
     def _replied(self, reply: Reply) -> None:
         if self._left:
@@ -126,3 +121,7 @@ class Answer:
         sent = self._relay.sent if self._relay is not None else 0
         face.observe(exchange, status, outcome, error, sent)
         done()
+
+
+async def _awaited(replying: Awaitable[Reply]) -> Reply:
+    return await replying
