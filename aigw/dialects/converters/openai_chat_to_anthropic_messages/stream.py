@@ -94,11 +94,13 @@ class ChunkStream:
 
     def _chunk_of(self, text: bytes) -> bytes:
         """What an event becomes; nothing, for most kinds."""
+        if self._over:
+            return b""
         data = _data_of(text)
         if not data:
             return _PING if text.startswith(b":") else b""
         event = read(EVENT, data)
-        if event is None or self._over:
+        if event is None:
             return b""
         if event.type == "content_block_delta" and event.delta is not None:
             return self._more(event.index, event.delta)
