@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aigw.dialects.converters.anthropic_messages_to_openai_chat import AnthropicMessagesToOpenAIChat
 from aigw.dialects.converters.converter import Converter
 from aigw.dialects.converters.openai_chat_to_anthropic_messages import OpenAIChatToAnthropicMessages
 from aigw.dialects.converters.openai_embeddings_to_vertex_predict import OpenAIEmbeddingsToVertexPredict
 
 _ALL: tuple[Converter, ...] = (
+    AnthropicMessagesToOpenAIChat(),
     OpenAIChatToAnthropicMessages(),
     OpenAIEmbeddingsToVertexPredict(),
 )

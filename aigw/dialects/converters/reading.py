@@ -1,0 +1,55 @@
+"""What a client wrote, taken for what its dialect says it is, or refused by its path (``messages[2].content[0]``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from aigw.errors import BadRequest, Unconvertible
+
+T = TypeVar("T")
+Object = dict[str, Any]
+
+_NAMES = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    type(None): "null",
+}
+
+
+def uncarried(path: str, why: str) -> Unconvertible:
+    """The refusal of what the provider's dialect has no place for."""
+    return Unconvertible(f"{path}: {why}", param=path)
+
+
+def of_type(wanted: type[T], value: Any, path: str) -> T:
+    """The value, which has exactly this type (a boolean is no integer).
+
+    :raises BadRequest: if it has another one.
+    """
+    if type(value) is not wanted:
+        raise BadRequest(f"{path}: expected {_NAMES[wanted]}, got {_NAMES[type(value)]}", param=path)
+    return value
+
+
+def optional(wanted: type[T], value: Any, path: str) -> T | None:
+    """The same, where null and nothing mean the same."""
+    return None if value is None else of_type(wanted, value, path)
+
+
+def filled(value: Any, path: str) -> str:
+    """A string that is not empty."""
+    text = of_type(str, value, path)
+    if not text:
+        raise BadRequest(f"{path}: expected a string that is not empty", param=path)
+    return text
+
+
+def objects(value: Any, path: str) -> Iterator[tuple[str, Object]]:
+    """The objects of an array, each behind its path; none for null."""
+    for i, item in enumerate(optional(list, value, path) or ()):
+        yield f"{path}[{i}]", of_type(dict, item, f"{path}[{i}]")
