@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aigw.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from aigw.dialects.bedrock_converse import BedrockConverse
 from aigw.dialects.body import Body
 from aigw.dialects.dialect import Dialect
 from aigw.dialects.openai_chat import OpenAIChat
@@ -15,6 +16,7 @@ DIALECTS: tuple[Dialect, ...] = (
     OpenAIResponses(),
     AnthropicMessages(),
     AnthropicCountTokens(),
+    BedrockConverse(),
     OpenAIChat(),
     OpenAIEmbeddings(),
     VertexPredict(),

@@ -22,9 +22,6 @@ from aigw.dialects.usage import Usage
 MARKS = (b'"finish_reason":"', b'"finish_reason": "', b'"prompt_tokens"', b"[DONE]", b"error")
 """Every event that matters to the watch holds one (as JSON is written in practice, without or with one space)."""
 
-_OTHER_APIS = ("/converse", "/converse-stream")
-"""Paths whose bodies have ``messages`` too, but not of this dialect."""
-
 _ASK_FOR_USAGE = Prepared(sets={"stream_options": Raw(b'{"include_usage":true}')}, client_asked_usage=False)
 _DONE = Meaning(real=True, complete=True, last=True)
 
@@ -35,8 +32,8 @@ class OpenAIChat(Passthrough):
     name: ClassVar[str] = "openai-chat"
 
     def matches(self, path: str, body: Body) -> bool:
-        """An array of ``messages``."""
-        return body.type_of("messages") == "array" and not path.endswith(_OTHER_APIS)
+        """An array of ``messages`` (other APIs that have one, told by their paths, come before)."""
+        return body.type_of("messages") == "array"
 
     def prepare(self, body: Body) -> Prepared:
         """Have the upstream tell the usage of a stream; the other ``stream_options`` stay as they are."""

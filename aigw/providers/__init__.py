@@ -8,6 +8,7 @@ from aigw.providers import (
     aimlapi,
     anthropic,
     azure_openai,
+    bedrock,
     deepseek,
     gemini,
     openai,
@@ -29,5 +30,6 @@ PROVIDERS: Mapping[str, Provider] = {
         openrouter,
         aimlapi,
         azure_openai,
+        bedrock,
     )
 }

@@ -59,6 +59,13 @@ TABLE: list[tuple[str, str | None, dict[str, str], dict[str, str], set[str]]] = 
         {CHAT: "max_completion_tokens"},
         set(),
     ),
+    (
+        "bedrock",
+        "https://bedrock-runtime.{conf.region}.amazonaws.com",
+        {"bedrock-converse": "/model/{model}/converse"},
+        {"bedrock-converse": "inferenceConfig.maxTokens"},
+        {"model", "stream"},
+    ),
     ("openrouter", "https://openrouter.ai", {CHAT: "/api/v1/chat/completions"}, {}, set()),
     ("aimlapi", "https://api.aimlapi.com", {CHAT: "/chat/completions"}, {}, set()),
 ]
@@ -70,7 +77,7 @@ def test_where_a_vendor_lives_and_how_it_names_things(
 ) -> None:
     provider = PROVIDERS[name]
     assert (provider.base, dict(provider.paths), set(provider.drops)) == (base, paths, drops)
-    for dialect in (CHAT, RESPONSES, EMBEDDINGS, "passthrough"):
+    for dialect in (CHAT, RESPONSES, EMBEDDINGS, "bedrock-converse", "passthrough"):
         assert provider.max_tokens_field(dialect) == limits.get(dialect, "max_tokens")
 
 
