@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.web.http_headers import Headers
 
 from aigw.exchange import Exchange, Reply
 from aigw.model.snapshot import Resource
 
-Handler = Callable[[Exchange], Awaitable[Reply]]
+Replying = Coroutine[Any, Any, Reply] | Deferred[Reply]
+"""A reply on its way, to be awaited."""
+
+Handler = Callable[[Exchange], Replying]
 
 
 class Plugin(Protocol):
@@ -27,7 +31,7 @@ class Plugin(Protocol):
     def __init__(self, config: Any, site: PluginSite) -> None:
         """``config``: an instance of ``Config``. ``site``: where it is at work and what it may use."""
 
-    def around(self, exchange: Exchange, proceed: Handler) -> Awaitable[Reply]:
+    def around(self, exchange: Exchange, proceed: Handler) -> Replying:
         """Act before, ``return await proceed(exchange)``, return early, or raise a `GatewayError`.
 
         An ``async def``, as a rule; what has nothing to await may be a function that returns a Deferred.
@@ -55,7 +59,7 @@ def compose(plugins: Sequence[Plugin], innermost: Handler) -> Handler:
 def _layer(plugin: Plugin, inner: Handler) -> Handler:
     around = plugin.around
 
-    def handle(exchange: Exchange) -> Awaitable[Reply]:
+    def handle(exchange: Exchange) -> Replying:
         return around(exchange, inner)
 
     return handle

@@ -6,7 +6,7 @@ failed and whoever left.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import Logger
@@ -43,7 +43,7 @@ class Answer:
         """Have the onion make the reply, and relay it."""
         try:
             replying = handler(self._exchange)
-            handling = replying if isinstance(replying, Deferred) else Deferred.fromCoroutine(_awaited(replying))
+            handling = replying if isinstance(replying, Deferred) else Deferred.fromCoroutine(replying)
         except Exception:  # noqa: BLE001  # the edge: whatever went wrong, the client gets an answer
             handling = fail()
         self._handling = handling.addCallbacks(self._replied, self._refused).addErrback(self._broken)
@@ -121,7 +121,3 @@ class Answer:
         sent = self._relay.sent if self._relay is not None else 0
         face.observe(exchange, status, outcome, error, sent)
         done()
-
-
-async def _awaited(replying: Awaitable[Reply]) -> Reply:
-    return await replying
