@@ -21,6 +21,11 @@ _NAMES = {
 }
 
 
+def expected(what: str, value: Any, path: str) -> BadRequest:
+    """The refusal of a value that is not what the client's dialect has in this place."""
+    return BadRequest(f"{path}: expected {what}, got {_NAMES[type(value)]}", param=path)
+
+
 def uncarried(path: str, why: str) -> Unconvertible:
     """The refusal of what the provider's dialect has no place for."""
     return Unconvertible(f"{path}: {why}", param=path)
@@ -32,13 +37,20 @@ def of_type(wanted: type[T], value: Any, path: str) -> T:
     :raises BadRequest: if it has another one.
     """
     if type(value) is not wanted:
-        raise BadRequest(f"{path}: expected {_NAMES[wanted]}, got {_NAMES[type(value)]}", param=path)
+        raise expected(_NAMES[wanted], value, path)
     return value
 
 
 def optional(wanted: type[T], value: Any, path: str) -> T | None:
     """The same, where null and nothing mean the same."""
     return None if value is None else of_type(wanted, value, path)
+
+
+def number(value: Any, path: str) -> int | float | None:
+    """An integer or not; None for null."""
+    if value is None or type(value) is int or type(value) is float:
+        return value
+    raise expected("a number", value, path)
 
 
 def filled(value: Any, path: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from aigw.dialects.body import Body
-from aigw.dialects.converters.openai_chat_to_anthropic_messages.reading import Object
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.tools import has_functions_only
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.wire import (
     MESSAGE,
@@ -20,6 +19,7 @@ from aigw.dialects.converters.openai_chat_to_anthropic_messages.wire import (
     finish_reason,
     read,
 )
+from aigw.dialects.converters.reading import Object
 from aigw.dialects.rawjson import encode, object_of
 from aigw.errors import UpstreamBadReply
 

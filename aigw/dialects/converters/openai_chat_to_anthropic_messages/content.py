@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aigw.dialects.converters.openai_chat_to_anthropic_messages.reading import (
+from aigw.dialects.converters.reading import (
     Object,
     filled,
     objects,

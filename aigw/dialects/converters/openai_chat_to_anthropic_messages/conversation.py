@@ -27,7 +27,7 @@ from aigw.dialects.converters.openai_chat_to_anthropic_messages.content import (
     text_block,
     with_cache_control,
 )
-from aigw.dialects.converters.openai_chat_to_anthropic_messages.reading import (
+from aigw.dialects.converters.reading import (
     Object,
     filled,
     objects,

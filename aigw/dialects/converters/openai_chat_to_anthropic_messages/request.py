@@ -15,7 +15,8 @@ from typing import Any
 
 from aigw.dialects.body import Body
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.conversation import Conversation
-from aigw.dialects.converters.openai_chat_to_anthropic_messages.reading import (
+from aigw.dialects.converters.openai_chat_to_anthropic_messages.tools import tool_members
+from aigw.dialects.converters.reading import (
     Object,
     expected,
     number,
@@ -23,7 +24,6 @@ from aigw.dialects.converters.openai_chat_to_anthropic_messages.reading import (
     optional,
     uncarried,
 )
-from aigw.dialects.converters.openai_chat_to_anthropic_messages.tools import tool_members
 from aigw.errors import BadRequest
 
 DEFAULT_MAX_TOKENS = 16_384

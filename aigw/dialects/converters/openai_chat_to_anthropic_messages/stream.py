@@ -14,7 +14,6 @@ import attrs
 
 from aigw.dialects.body import Body
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.answer import arguments_of
-from aigw.dialects.converters.openai_chat_to_anthropic_messages.reading import Object
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.request import wants_usage
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.tools import has_functions_only
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.wire import (
@@ -27,6 +26,7 @@ from aigw.dialects.converters.openai_chat_to_anthropic_messages.wire import (
     finish_reason,
     read,
 )
+from aigw.dialects.converters.reading import Object
 from aigw.dialects.rawjson import encode
 from aigw.dialects.sse import EventSplitter, data_of, events
 from aigw.errors import UpstreamBadReply

@@ -11,7 +11,7 @@ from typing import Any
 
 from aigw.dialects.body import Body
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.content import with_cache_control
-from aigw.dialects.converters.openai_chat_to_anthropic_messages.reading import (
+from aigw.dialects.converters.reading import (
     Object,
     expected,
     filled,
