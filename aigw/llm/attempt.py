@@ -56,6 +56,7 @@ class Try:
     _expired: bool = False
     _head: Deferred[Any] = attrs.field(init=False)
     _fields: HeaderList = attrs.field(init=False)
+    _names: list[bytes] = attrs.field(init=False)
     _media_type: bytes = attrs.field(init=False)
     _encoding: bytes = attrs.field(init=False)
 
@@ -104,9 +105,9 @@ class Try:
             self._timeout.stop()
         self.exchange.timeline.upstream_head = self.clock.seconds()
         self.status = response.code
-        self._fields = fields = _fields_of(response)
-        self._media_type = _first(fields, b"content-type").partition(b";")[0].rstrip()
-        self._encoding = _first(fields, b"content-encoding")
+        self._fields, self._names = _fields_of(response)
+        self._media_type = self._first(b"content-type").partition(b";")[0].rstrip()
+        self._encoding = self._first(b"content-encoding")
         if not (200 <= response.code < 300 or 400 <= response.code < 600):
             response.deliverBody(rejected := self._body(response, streams=False))
             rejected.abort()
@@ -187,8 +188,12 @@ class Try:
             return Reply(status=response.code, headers=headers, body=scrubber.whole(body.held()))
         return Reply(status=response.code, headers=headers, source=body).through(scrubber.stream())
 
+    def _first(self, name: bytes) -> bytes:
+        """The lower-case value of the first field of this name, or nothing."""
+        return self._fields[self._names.index(name)][1].strip().lower() if name in self._names else b""
+
     def _headers(self) -> HeaderList:
-        return relayed_headers(self._fields, decoded=self._encoding in DECODED)
+        return relayed_headers(self._fields, self._names, decoded=self._encoding in DECODED)
 
     # A stream of events.
 
@@ -275,20 +280,13 @@ def _never_enough(data: bytes) -> bool:
     return False
 
 
-def _fields_of(response: Any) -> HeaderList:
-    """The header fields in order; those of our own client have them ready."""
+def _fields_of(response: Any) -> tuple[HeaderList, list[bytes]]:
+    """The header fields in order, and their lower-case names; those of our own client have them ready."""
     fields: HeaderList | None = getattr(response, "fields", None)
     if fields is not None:
-        return fields
-    return [(name, value) for name, values in response.headers.getAllRawHeaders() for value in values]
-
-
-def _first(fields: HeaderList, wanted: bytes) -> bytes:
-    """The lower-case value of the first field of this name, or nothing."""
-    for name, value in fields:
-        if len(name) == len(wanted) and name.lower() == wanted:
-            return value.strip().lower()
-    return b""
+        return fields, response.names
+    fields = [(name, value) for name, values in response.headers.getAllRawHeaders() for value in values]
+    return fields, [name.lower() for name, _ in fields]
 
 
 def _no_token() -> UpstreamTimeout:

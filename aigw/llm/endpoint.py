@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote, urlencode, urlsplit
 
 from twisted.web.http_headers import Headers
@@ -24,6 +24,7 @@ NOT_RELAYED = _OF_THE_CONNECTION | {
     b"strict-transport-security",
 }
 """Of the upstream's own connection, or (its cookies) of a session that all clients of the gateway would share."""
+_NOT_RELAYED_DECODED = NOT_RELAYED | {b"content-encoding"}
 
 
 def url_of(endpoint: str | None, provider: Provider, dialect: str, path: str, query: Mapping[str, str]) -> bytes | None:
@@ -66,13 +67,13 @@ def outgoing_headers(
     return own.plus(fields)
 
 
-def relayed_headers(fields: HeaderList, decoded: bool) -> HeaderList:
+def relayed_headers(fields: HeaderList, names: Sequence[bytes], decoded: bool) -> HeaderList:
     """What of the upstream's headers reaches the client; ``decoded``: its Content-Encoding was undone.
 
-    ``fields``: without those of its connection, which the upstream's client has taken out.
+    ``fields``: without those of its connection, which the upstream's client has taken out. ``names``: in lower case.
     """
-    dropped = NOT_RELAYED | {b"content-encoding"} if decoded else NOT_RELAYED
-    return [field for field in fields if field[0].lower() not in dropped]
+    dropped = _NOT_RELAYED_DECODED if decoded else NOT_RELAYED
+    return [field for field, name in zip(fields, names, strict=True) if name not in dropped]
 
 
 @functools.lru_cache(maxsize=1024)

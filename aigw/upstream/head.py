@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from aigw.errors import UpstreamBadReply, UpstreamReplyTooLarge
 from aigw.exchange import HOP_BY_HOP
@@ -20,25 +20,37 @@ MAX_FIELDS = 200
 _CONTROLS = HOP_BY_HOP | {b"content-length"}
 
 _VERSIONS = {b"0": (b"HTTP", 1, 0), b"1": (b"HTTP", 1, 1)}
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([^\r\n\0]*+))?(?=\r\n|\Z)").match
-_FIELDS = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+([^\r\n\0]*+)").findall
-_FOLD = re.compile(rb"\r\n[ \t]").search
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([^\r\n\0]*+))?").fullmatch
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+([^\r\n\0]*+)").fullmatch
+_BLANKS = (b" ", b"\t")
 _KEPT_FOR = re.compile(rb"\btimeout=([0-9]{1,6})\b", re.IGNORECASE).search
+
+
+_LONGEST_REMEMBERED = 256
+_MOST_REMEMBERED = 2048
+
+T = TypeVar("T")
+_Status = tuple[bytes, int, bytes]
+_Line = tuple[bytes, Field]
+_statuses: dict[bytes, _Status] = {}
+_lines: dict[bytes, _Line] = {}
 
 
 class Head(NamedTuple):
     """A reply's head, understood.
 
     ``fields``: in order, without those that are about this connection only (hop-by-hop fields, and Content-Length
-    unless there is no body that it could frame). ``length``: bytes of the body, None = the head doesn't tell.
-    ``chunked``: the body comes in chunks. ``persistent``: the connection may be used again, if the body has an end
-    of its own. ``kept_for``: seconds for which the upstream says it keeps an idle connection, None = it doesn't say.
+    unless there is no body that it could frame). ``names``: theirs in lower case. ``length``: bytes of the body, None =
+    the head doesn't tell. ``chunked``: the body comes in chunks. ``persistent``: the connection may be used again, if
+    the body has an end of its own. ``kept_for``: seconds for which the upstream says it keeps an idle connection, None =
+    it doesn't say.
     """
 
     version: tuple[bytes, int, int]
     code: int
     phrase: bytes
     fields: list[Field]
+    names: list[bytes]
     length: int | None
     chunked: bool
     persistent: bool
@@ -54,44 +66,71 @@ def parse_head(block: bytes, peer: str, *, bodiless: bool = False) -> Head:
     :raises UpstreamBadReply: if it isn't strictly HTTP/1.0 or HTTP/1.1.
     :raises UpstreamReplyTooLarge: if it has more than `MAX_FIELDS` fields.
     """
-    status = _STATUS_LINE(block)
-    if status is None:
-        raise UpstreamBadReply(f"{peer} answered with a malformed status line")
-    minor, digits, phrase = status.groups(b"")
-    code = int(digits)
-    fields, controls = _split(block, peer)
+    lines = block.split(b"\r\n")
+    minor, code, phrase = _statuses.get(lines[0]) or _read_status(lines[0], peer)
+    fields, names, controls = _split(lines, peer)
     framing = _read_controls(controls, peer)
     if framing.tokens:
-        fields = [field for field in fields if field[0].lower() not in framing.tokens]
+        kept = [(field, name) for field, name in zip(fields, names, strict=True) if name not in framing.tokens]
+        fields, names = [field for field, _ in kept], [name for _, name in kept]
     length, chunked = framing.length, framing.chunked
     if bodiless or code < 200 or code == 204 or code == 304:
         if length is not None:
             fields.append((b"Content-Length", b"%d" % length))
+            names.append(b"content-length")
         length, chunked = 0, False
     persistent = framing.persistent(minor)
-    return Head(_VERSIONS[minor], code, phrase, fields, length, chunked, persistent, framing.kept_for)
+    return Head(_VERSIONS[minor], code, phrase, fields, names, length, chunked, persistent, framing.kept_for)
 
 
-def _split(block: bytes, peer: str) -> tuple[list[Field], list[Field]]:
-    """The fields about the message, and those about the connection and the framing (their names in lower case)."""
-    lines = block.count(b"\r\n")
-    if lines > MAX_FIELDS:
+def _read_status(line: bytes, peer: str) -> _Status:
+    match = _STATUS_LINE(line)
+    if match is None:
+        raise UpstreamBadReply(f"{peer} answered with a malformed status line")
+    minor, digits, phrase = match.groups(b"")
+    read = minor, int(digits), phrase
+    _remember(_statuses, line, read)
+    return read
+
+
+def _split(lines: list[bytes], peer: str) -> tuple[list[Field], list[bytes], list[Field]]:
+    """The fields about the message and their lower-case names; those about the connection and the framing."""
+    if len(lines) > MAX_FIELDS + 1:
         raise UpstreamReplyTooLarge(f"{peer} answered with more than {MAX_FIELDS} header fields")
-    found: list[Field] = _FIELDS(block)
-    # Each match begins at a line end of its own, so equal counts mean that every line is a field and nothing else.
-    if len(found) != lines or block.count(b"\r") != lines or block.count(b"\n") != lines or b"\0" in block:
-        raise UpstreamBadReply(f"{peer} answered with {'a folded' if _FOLD(block) else 'an invalid'} header field")
-    if b" \r\n" in block or b"\t\r\n" in block or block.endswith((b" ", b"\t")):
-        found = [(name, value.rstrip(b" \t")) for name, value in found]
     fields: list[Field] = []
+    names: list[bytes] = []
     controls: list[Field] = []
-    for field in found:
-        name = field[0].lower()
+    known = _lines.get
+    for line in lines[1:]:
+        name, field = known(line) or _read_line(line, peer)
         if name in _CONTROLS:
             controls.append((name, field[1]))
         else:
             fields.append(field)
-    return fields, controls
+            names.append(name)
+    return fields, names, controls
+
+
+def _read_line(line: bytes, peer: str) -> _Line:
+    """Lower-case name and field. Upstreams repeat themselves, so lines are remembered."""
+    match = _FIELD(line)
+    if match is None:
+        raise UpstreamBadReply(
+            f"{peer} answered with {'a folded' if line[:1] in _BLANKS else 'an invalid'} header field"
+        )
+    name, value = match.groups()
+    read = name.lower(), (name, value.rstrip(b" \t"))
+    if read[0] != b"set-cookie":
+        _remember(_lines, line, read)
+    return read
+
+
+def _remember(memory: dict[bytes, T], line: bytes, read: T) -> None:
+    """For the next time. When there is no more room, all is forgotten: what matters is learned again at once."""
+    if len(line) <= _LONGEST_REMEMBERED:
+        if len(memory) >= _MOST_REMEMBERED:
+            memory.clear()
+        memory[line] = read
 
 
 class _Framing(NamedTuple):

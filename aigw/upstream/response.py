@@ -44,7 +44,7 @@ class Response:
     """A response, and (for the protocol that gets its body) the transport that the body comes from.
 
     ``fields``: the header fields in order, without those that concern the upstream's connection only; ``headers``: the
-    same, to look something up. ``length``: bytes of the body, or `UNKNOWN_LENGTH`.
+    same, to look something up; ``names``: their lower-case names. ``length``: bytes of the body, or `UNKNOWN_LENGTH`.
     """
 
     __slots__ = (
@@ -59,6 +59,7 @@ class Response:
         "code",
         "fields",
         "length",
+        "names",
         "phrase",
         "previousResponse",
         "request",
@@ -70,6 +71,7 @@ class Response:
         self.code = head.code
         self.phrase = head.phrase
         self.fields: list[Field] = head.fields
+        self.names: list[bytes] = head.names
         self.length: Any = UNKNOWN_LENGTH if head.length is None else head.length
         self.request = request
         self.previousResponse: IResponse | None = None
