@@ -11,7 +11,7 @@ from aigw.dialects.body import Body
 from aigw.dialects.converters.reading import Object
 from aigw.dialects.rawjson import decode, object_of
 from aigw.dialects.usage import Usage, record
-from aigw.errors import InvalidJSON
+from aigw.errors import InvalidJSON, UpstreamBadReply
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
 """DeepSeek, SGLang, llama.cpp, and vLLM as it was; OpenRouter, and vLLM as it is
@@ -36,7 +36,10 @@ _TOO_LONG = re.compile(r"context.?length|exceed_context_size", re.IGNORECASE)
 
 
 def message_of(completion: Object, raw: bytes, request: Body) -> Object | None:
-    """The first choice as a message; None if there is none. ``raw``: the completion's text."""
+    """The first choice as a message; None if there is none. ``raw``: the completion's text.
+
+    :raises UpstreamBadReply: if there is a tool call without a name.
+    """
     choice = first_choice(completion)
     answer = choice.get("message")
     if not isinstance(answer, dict):
@@ -195,10 +198,16 @@ def _blocks(answer: Object, message: str) -> Iterator[Object]:
         yield {"type": "text", "text": text}
     calls = answer.get("tool_calls")
     for place, call in enumerate(calls if isinstance(calls, list) else ()):
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict) and isinstance(name := function.get("name"), str) and name:
-            identity = call_id(call.get("id"), message, place)
-            yield {"type": "tool_use", "id": identity, "name": name, "input": tool_input(function.get("arguments"))}
+        if isinstance(call, dict):
+            yield _tool_use(call, call_id(call.get("id"), message, place))
+
+
+def _tool_use(call: Object, identity: str) -> Object:
+    function = call.get("function")
+    name = function.get("name") if isinstance(function, dict) else None
+    if not (isinstance(function, dict) and isinstance(name, str) and name):
+        raise UpstreamBadReply("the upstream's answer has a tool call without a name")
+    return {"type": "tool_use", "id": identity, "name": name, "input": tool_input(function.get("arguments"))}
 
 
 def _texts(parts: Any, kind: str) -> Iterator[str]:
