@@ -13,7 +13,8 @@ from typing import Any
 import attrs
 
 from aigw.testing.requests import Received
-from aigw.testing.vendors.anthropic_request import NEWEST, SIGNATURE, MessagesRequest, TokensRequest, heard, obey_rules
+from aigw.testing.vendors.anthropic_request import MessagesRequest, TokensRequest, heard
+from aigw.testing.vendors.anthropic_rules import NEWEST, SIGNATURE, obey_rules
 from aigw.testing.vendors.chat_format import ChatFormat
 from aigw.testing.vendors.checking import Complaint, checked, decoded
 from aigw.testing.vendors.openai import retry_after

@@ -44,8 +44,10 @@ class Complaint(Refused):
         return ".".join(map(str, self.steps))
 
 
-def checked(kind: type[T], document: Any, *, lenient: bool = False) -> tuple[T, list[str]]:
+def checked(kind: type[T], document: Any, *, at: str = "", lenient: bool = False) -> tuple[T, list[str]]:
     """The document as this type; and where there was what the type does not know, if the vendor is ``lenient``.
+
+    ``at``: where in the body it stands.
 
     :raises Complaint: if it is none.
     """
@@ -54,7 +56,7 @@ def checked(kind: type[T], document: Any, *, lenient: bool = False) -> tuple[T, 
         try:
             return msgspec.convert(document, kind), ignored
         except msgspec.ValidationError as e:
-            complaint = _complaint(str(e))
+            complaint = _complaint(str(e), at)
         if not lenient or complaint.problem != "unknown":
             raise complaint
         _leave_out(document, complaint.steps)
@@ -72,13 +74,14 @@ def decoded(raw: bytes) -> Any:
         raise Complaint("", "json", str(e)) from None
 
 
-def _complaint(text: str) -> Complaint:
+def _complaint(text: str, at: str) -> Complaint:
     found = _WHERE.fullmatch(text)
     what, where = (found[1], found[2] or "") if found else (text, "")
     named = _NAMED.fullmatch(what)
+    path = ".".join(filter(None, [at, where, named and named[3]]))
     if named is None:
-        return Complaint(where, "invalid", what)
-    return Complaint(f"{where}.{named[3]}" if where else named[3], "unknown" if named[1] else "missing")
+        return Complaint(path, "invalid", what)
+    return Complaint(path, "unknown" if named[1] else "missing")
 
 
 def _steps(where: str) -> list[str | int]:

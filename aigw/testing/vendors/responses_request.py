@@ -157,9 +157,9 @@ def obey_rules(request: ResponsesRequest) -> None:
 
     :raises Refused: with OpenAI's words.
     """
-    for tool in request.tools or ():
+    for index, tool in enumerate(request.tools or ()):
         if tool.get("type") == "function":
-            checked(FunctionTool, tool)
+            checked(FunctionTool, tool, at=f"tools[{index}]")
     if request.previous_response_id is not None and request.previous_response_id != "resp_fake":
         words = f"Previous response with id '{request.previous_response_id}' not found."
         raise Refused(400, words, code="previous_response_not_found", param="previous_response_id")
