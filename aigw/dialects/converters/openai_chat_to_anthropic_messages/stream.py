@@ -79,7 +79,8 @@ class ChunkStream:
         return self._converted(self._splitter.rest())
 
     def _converted(self, stretch: bytes) -> list[bytes]:
-        out = b"".join([self._chunk_of(event) for event in events(stretch)])
+        texts = events(stretch) if b"\r" in stretch else stretch.split(b"\n\n")
+        out = b"".join([self._chunk_of(text) for text in texts if text])
         return [out] if out else []
 
     def _frame(self, message_id: str, model: str) -> None:
@@ -209,8 +210,8 @@ class ChunkStream:
 
 
 def _data_of(event: bytes) -> bytes:
-    """The event's data, found at once where it stands in one line behind the event's name, as Anthropic writes it."""
-    start = event.find(b"\ndata: ") + 7
-    if start > 6 and event.startswith(b"event: ") and event.find(b"\n", start) == len(event) - 2 and b"\r" not in event:
-        return event[start:-2]
+    """The event's data, found at once where it is the line behind the event's name, as Anthropic writes it."""
+    start = event.find(b"\ndata: ")
+    if start > 0 and start == event.rfind(b"\n") and event.startswith(b"event: ") and b"\r" not in event:
+        return event[start + 7 :]
     return data_of(event)
