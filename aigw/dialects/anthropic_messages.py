@@ -7,12 +7,13 @@ of them why the model stopped; ``ping`` and ``error`` may come anywhere, unknown
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from aigw.dialects.body import Body
-from aigw.dialects.dialect import Holder, Watch
-from aigw.dialects.passthrough import Passthrough
+from aigw.dialects.dialect import Holder, Prepared, Watch
+from aigw.dialects.passthrough import AS_IT_IS, Passthrough
 from aigw.dialects.rawjson import encode, object_of
 from aigw.dialects.sse import data_of
 from aigw.dialects.stream import EventHolder, Meaning, StreamWatch, told_error
@@ -38,6 +39,10 @@ ERROR_TYPES: Mapping[int, str] = {
 }
 """By status (https://docs.anthropic.com/en/api/errors); 503 is there because 529 is Anthropic's own."""
 
+SIGNED = "aigw:"
+"""How the signature of a thinking block begins that the gateway made of another provider's reasoning."""
+
+_SIGNED = re.compile(rb'"signature"\s*:\s*"aigw:')
 _EMPTY_STARTS = ("text", "thinking")
 """Blocks that start with nothing in them."""
 
@@ -62,6 +67,15 @@ class AnthropicMessages(Passthrough):
         blocks = _objects(object_of(raw).get("content"))
         names = (block.get("name") for block in blocks if block.get("type") == "tool_use")
         return [name for name in names if isinstance(name, str)]
+
+    def prepare(self, body: Body) -> Prepared:
+        """Nothing to add. Thinking that the gateway itself signed stays behind: Anthropic checks the signatures of what
+        its models thought, and would refuse a conversation that has been with another provider for a while.
+        """
+        messages = body.raw("messages")
+        if messages is None or not _SIGNED.search(messages):
+            return AS_IT_IS
+        return Prepared(sets={"messages": _without_foreign_thoughts(body.get("messages"))}, client_asked_usage=True)
 
     def holder(self) -> Holder:
         """The first delta with something in it, or a block that starts with something, decides."""
@@ -125,6 +139,24 @@ def read(event: bytes) -> Meaning:
         case "message_stop":
             return _STOP
     return Meaning(error=told_error(event, data))
+
+
+def _without_foreign_thoughts(messages: Any) -> Any:
+    """The messages without these blocks, and without those that consist of nothing else."""
+    if not isinstance(messages, list):
+        return messages
+    left = []
+    for message in messages:
+        content = _member(message, "content")
+        kept = [block for block in content if not _is_foreign(block)] if isinstance(content, list) else content
+        if kept or not content:
+            left.append(message if kept == content else {**message, "content": kept})
+    return left
+
+
+def _is_foreign(block: Any) -> bool:
+    signature = _member(block, "signature")
+    return _member(block, "type") == "thinking" and isinstance(signature, str) and signature.startswith(SIGNED)
 
 
 def _says_something(delta: Any) -> bool:

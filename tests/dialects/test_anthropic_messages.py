@@ -110,6 +110,28 @@ def test_counting_tokens_is_a_dialect_of_its_own() -> None:
     assert usage == Usage()
 
 
+def test_thinking_that_the_gateway_signed_stays_behind() -> None:
+    ours = {"type": "thinking", "thinking": "hm", "signature": "aigw:reasoning_content"}
+    theirs = {"type": "thinking", "thinking": "hm", "signature": "EqQBCgIYAhIM1gbc"}
+    user = {"role": "user", "content": '"signature": "aigw:'}
+    messages = [
+        user,
+        {"role": "assistant", "content": [ours, {"type": "text", "text": "x"}]},
+        {"role": "assistant", "content": [ours]},
+        {"role": "assistant", "content": [theirs]},
+        {"role": "user", "content": []},
+        7,
+    ]
+    body = Body.parse(json.dumps({"stream": True, "messages": messages}).encode())
+    prepared = MESSAGES.prepare(body)
+    assert prepared.client_asked_usage
+    assert prepared.sets == {
+        "messages": [user, {"role": "assistant", "content": [{"type": "text", "text": "x"}]}, *messages[3:]]
+    }
+    for raw in (json.dumps({"messages": [theirs, user]}).encode(), b'{"x":"\\"aigw:"}', b'{"messages":{"x":"aigw:"}}'):
+        assert Body.parse(raw).edited(MESSAGES.prepare(Body.parse(raw)).sets) == raw
+
+
 # Usage
 
 

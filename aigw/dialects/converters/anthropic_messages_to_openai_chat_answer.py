@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from aigw.dialects.anthropic_messages import SIGNED
 from aigw.dialects.body import Body
 from aigw.dialects.converters.reading import Object
 from aigw.dialects.rawjson import decode, object_of
@@ -17,7 +18,6 @@ REASONING_FIELDS = ("reasoning_content", "reasoning")
 """DeepSeek, SGLang, llama.cpp, and vLLM as it was; OpenRouter, and vLLM as it is
 (https://docs.vllm.ai/en/latest/features/reasoning_outputs)."""
 
-_SIGNED = "aigw:"
 _TOLD_LIMIT = 500
 
 _STOP_REASONS: Mapping[Any, str] = {
@@ -127,12 +127,12 @@ def usage_object(usage: Usage) -> Object:
 
 def signature_of(field: str) -> str:
     """Of a thinking block made of what came in this field."""
-    return _SIGNED + field
+    return SIGNED + field
 
 
 def reasoning_field(signature: str | None) -> str | None:
     """The field that a thinking block came in; None if it is another vendor's."""
-    field = (signature or "").removeprefix(_SIGNED)
+    field = (signature or "").removeprefix(SIGNED)
     return field if field in REASONING_FIELDS and signature == signature_of(field) else None
 
 
