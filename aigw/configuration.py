@@ -6,7 +6,7 @@ Writes go one after another; a change is acknowledged (its awaitable returns) on
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 import msgspec
@@ -39,7 +39,11 @@ Decision = Callable[[Snapshot, int], Change]
 
 
 class Configuration:
-    """Store and registry, kept in step. ``now``: epoch seconds (expiry is wall-clock time)."""
+    """Store and registry, kept in step. ``now``: epoch seconds (expiry is wall-clock time).
+
+    ``settled``: what it returns is there when what the registry holds is active in other processes too; None: there are
+    none.
+    """
 
     log = Logger()
 
@@ -52,6 +56,7 @@ class Configuration:
         plugins: PluginConfigs,
         clock: Clock,
         now: Callable[[], float] = time.time,
+        settled: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._sealer = sealer
@@ -59,6 +64,7 @@ class Configuration:
         self._plugins = plugins
         self._clock = clock
         self._now = now
+        self._settled = settled
         self._revision = 0
         self._lock = DeferredLock()
         self._expiry: IDelayedCall | None = None
@@ -111,6 +117,8 @@ class Configuration:
         finally:
             self._lock.release()
         self._schedule_expiry()
+        if self._settled is not None:
+            await self._settled()
         return change
 
     async def _commit(self, group: str, change: Change) -> None:

@@ -8,6 +8,7 @@ from io import BytesIO
 
 import msgspec
 from prometheus_client import CollectorRegistry
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -23,10 +24,19 @@ SCRAPE_SECONDS = 60.0
 """How long a scraper may take to read its scrape."""
 
 
-def control_site(metrics_registry: CollectorRegistry, readiness: Callable[[], bool], clock: Clock) -> Site:
-    """The face that listens on ``--control``. ``readiness``: whether new requests are welcome at the proxy face."""
+Refresh = Callable[[], Deferred[None]]
+"""Brings the metrics up to date; what it returns fires when they are, and never fails."""
+
+
+def control_site(
+    metrics_registry: CollectorRegistry, readiness: Callable[[], bool], clock: Clock, refresh: Refresh | None = None
+) -> Site:
+    """The face that listens on ``--control``. ``readiness``: whether new requests are welcome at the proxy face.
+
+    ``refresh``: comes before each scrape; None = the metrics are always up to date.
+    """
     return _ControlSite(  # type: ignore[no-untyped-call]
-        ControlFace(metrics_registry, readiness, clock),
+        ControlFace(metrics_registry, readiness, clock, refresh),
         requestFactory=_ControlRequest,
         parsePOSTFormSubmission=False,
         timeout=IDLE_SECONDS,
@@ -39,8 +49,11 @@ class ControlFace(Resource):
 
     isLeaf = True
 
-    def __init__(self, metrics_registry: CollectorRegistry, readiness: Callable[[], bool], clock: Clock) -> None:
+    def __init__(
+        self, metrics_registry: CollectorRegistry, readiness: Callable[[], bool], clock: Clock, refresh: Refresh | None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._refresh = refresh
         self._registry = metrics_registry
         self._readiness = readiness
         self._clock = clock
@@ -72,6 +85,14 @@ class ControlFace(Resource):
         _answer(request, http.OK if ready else http.SERVICE_UNAVAILABLE, b"application/json", body)
 
     def _metrics(self, request: Request) -> None:
+        if self._refresh is None:
+            self._expose(request)
+            return
+        left: list[Failure] = []
+        request.notifyFinish().addErrback(left.append)
+        self._refresh().addCallback(lambda _: None if left else self._expose(request))
+
+    def _expose(self, request: Request) -> None:
         content_type = negotiate(request.getHeader(b"accept") or b"")
         request.setHeader(b"content-type", content_type)
         request.setHeader(b"vary", b"Accept, Accept-Encoding")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
+import os
 import shutil
 import signal
 import tempfile
@@ -10,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from OpenSSL import SSL, crypto
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
@@ -19,18 +20,14 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from aigw.app import App, build
+from aigw.app import App, Surroundings, build
 from aigw.demo import demonstrate
-from aigw.net.sockets import eager_sockets
+from aigw.net.sockets import BAD_ENDPOINT, eager_sockets
 from aigw.ports import StoreError
 from aigw.settings import Settings
 
 FACES = ("control", "admin", "proxy")
 """In the order in which they begin to listen."""
-
-
-BAD_ENDPOINT = (ValueError, TypeError, LookupError, OSError, SSL.Error, crypto.Error)
-"""What the parsers of endpoint strings raise, Twisted's and other people's, and those of the key files in them."""
 
 
 class StartupFailed(Exception):
@@ -74,7 +71,7 @@ class Gateway(Service):
         data = settings.data
         if settings.demo:
             data = self._temporary = Path(tempfile.mkdtemp(prefix="aigw-demo-"))
-        self._app = app = build(settings, data, self._reactor, lambda: self._ready)
+        self._app = app = build(settings, data, self._surroundings())
         for face in FACES:
             for endpoint in getattr(settings, face):
                 self._ports[face].append(self._listen(face, endpoint, app.sites[face]))
@@ -82,11 +79,29 @@ class Gateway(Service):
             if key is not None and key.warning:
                 self.log.warn("{warning}", warning=key.warning)
         self.log.info("admin key: {origin}", origin=app.admin_key.origin)
+        app.serving.start()
         gc.collect()
         gc.freeze()  # with 100,000 routes a full collection would stop every stream for a quarter of a second
         self._ready = True
         if settings.demo:
             demonstrate(app, self._reactor, self._ports, settings.gateway_group, data)
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            reactor=self._reactor,
+            ready=self._is_ready,
+            proxy_ports=lambda: self._ports["proxy"],
+            gave_up=self._give_up,
+        )
+
+    def _is_ready(self) -> bool:
+        return self._ready and self._app is not None and self._app.serving.ready
+
+    def _give_up(self, reason: str) -> None:
+        """Nothing can be served. Leave with status 1; the reactor would have it 0."""
+        self.log.critical("aigw: {reason}", reason=reason)
+        atexit.register(os._exit, 1)
+        self._reactor.stop()
 
     def _listen(self, face: str, endpoint: str, site: Any) -> IListeningPort:
         """Listen on one endpoint; those of Twisted that serve HTTP do it at once."""
@@ -102,8 +117,18 @@ class Gateway(Service):
         if isinstance(outcome[0], Failure):
             raise ValueError(f"--{face}: {_reason(endpoint, outcome[0])}")
         port: IListeningPort = outcome[0]
+        if face == "proxy" and self._app is not None:
+            self._share(port, endpoint)
         self.log.info("{face} listens on {address}", face=face, address=port.getHost())
         return port
+
+    def _share(self, port: IListeningPort, endpoint: str) -> None:
+        assert self._app is not None
+        try:
+            self._app.serving.bound(port)
+        except ValueError as e:
+            port.stopListening()
+            raise ValueError(f"--proxy: {endpoint}: {e}") from None
 
     async def _stop(self) -> None:
         app = self._app
@@ -111,24 +136,25 @@ class Gateway(Service):
             return
         self._ready = False
         with _second_signal(lambda: self._reactor.callFromThread(self._hurry)):
+            await app.serving.leave(self._settings.drain)
             await self._stop_listening("admin", "proxy")
-            drained = app.proxy.drain(self._settings.drain)
-            if app.proxy.in_flight:
+            drained = app.serving.drain(self._settings.drain)
+            if app.serving.in_flight:
                 self.log.info(
                     "leaving: {count} requests in flight get up to {seconds} s; a second signal ends them",
-                    count=app.proxy.in_flight,
+                    count=app.serving.in_flight,
                     seconds=self._settings.drain,
                 )
             await drained
         await self._stop_listening("control")
-        await app.clients.close()
+        await app.serving.close_clients()
         await app.configuration.close()
         self._close()
 
     def _hurry(self) -> None:
         if self._app is not None:
             self.log.warn("leaving at once: a second signal came")
-            self._app.proxy.abort_all()
+            self._app.serving.hurry()
 
     async def _stop_listening(self, *faces: str) -> None:
         ports = [port for face in faces for port in self._ports[face]]
@@ -144,8 +170,7 @@ class Gateway(Service):
         app, self._app = self._app, None
         if app is not None:
             app.configuration.close()
-            if app.access_log is not None:
-                app.access_log.close()
+            app.serving.close()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 

@@ -13,7 +13,8 @@ from aigw.balancing.tiers import PriorityOrder
 @attrs.frozen(kw_only=True)
 class Settings:
     """``admin``, ``proxy``, ``control``: Twisted endpoint strings. ``data``: absolute. ``access_log``: a path, ``-`` or
-    ``off``. ``drain``: seconds. ``environ``: where keys and ``$env://`` references are looked up.
+    ``off``. ``drain``: seconds. ``workers``: processes that serve the proxy face; 1 = this one alone. ``environ``:
+    where keys and ``$env://`` references are looked up.
     """
 
     admin: Sequence[str]
@@ -27,4 +28,5 @@ class Settings:
     access_log: str
     drain: float
     demo: bool
+    workers: int = 1
     environ: Mapping[str, str] = attrs.field(repr=False)

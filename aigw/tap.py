@@ -17,6 +17,7 @@ DEFAULT_ADMIN = "tcp:7080:interface=127.0.0.1"
 DEFAULT_PROXY = "tcp:9080:backlog=1024"  # Twisted queues 50 connections, too few for a burst of clients
 DEFAULT_CONTROL = "tcp:9091:interface=127.0.0.1"
 LONGEST_DRAIN = 86_400
+MOST_WORKERS = 256
 
 
 def _drain(text: str) -> float:
@@ -27,6 +28,13 @@ def _drain(text: str) -> float:
     if not 0 <= seconds <= LONGEST_DRAIN:
         raise ValueError(f'--drain: expected 0 to {LONGEST_DRAIN} seconds, got "{text}"')
     return seconds
+
+
+def _workers(text: str) -> int:
+    number = int(text) if text.isdecimal() and len(text) < 5 else 0
+    if not 1 <= number <= MOST_WORKERS:
+        raise ValueError(f'--workers: expected 1 to {MOST_WORKERS} processes, got "{text}"')
+    return number
 
 
 def _group(text: str) -> str:
@@ -67,6 +75,7 @@ class Options(usage.Options):
             None,
             "File for the access log, - for standard output, off for none [default: DATA/access.log].",
         ],
+        ["workers", "w", 1, "Processes that serve the routes; more than 1: beside one that has the rest.", _workers],
         ["drain", None, 600.0, "Seconds that requests in flight get to finish after SIGTERM.", _drain],
     ]
     compData = usage.Completions(
@@ -121,6 +130,7 @@ class Options(usage.Options):
             priority_order=self["priority-order"],
             access_log=log if log in ("-", "off") else os.path.abspath(log),
             drain=self["drain"],
+            workers=self["workers"],
             demo=bool(self["demo"]),
             environ=dict(os.environ),
         )

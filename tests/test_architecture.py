@@ -81,7 +81,7 @@ def test_nobody_imports_the_reactor_while_being_imported() -> None:
 
 def test_the_reactor_is_named_by_few() -> None:
     found = {m for m, tree in TREES.items() for name, _ in imports_in(tree) if names(name, REACTOR)}
-    assert found <= {"aigw.tap", "aigw.demo.__main__"}
+    assert found <= {"aigw.tap", "aigw.demo.__main__", "aigw.workers.__main__"}
 
 
 @pytest.mark.parametrize(("package", "where"), [("twisted.web.proxy", ()), ("klein", ("admin",))])

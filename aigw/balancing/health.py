@@ -73,20 +73,23 @@ class Admission:
 
 
 @attrs.frozen(kw_only=True)
-class Standing:
-    """The part of an instance's health that matters to all processes of a gateway; see `Health` for its fields."""
+class Circuit:
+    """An instance's circuit, as other processes see it; see `Health` for the fields."""
 
-    rest_until: float | None = None
     open_until: float | None = None
     openings: int = 0
     probing: bool = False
 
-    def after(self, earlier: Standing) -> Standing:
-        """The same, if ``earlier`` came before: a rest is never shortened."""
-        return attrs.evolve(self, rest_until=_later(self.rest_until, earlier.rest_until))
+
+CLOSED = Circuit()
 
 
-WELL = Standing()
+@attrs.frozen(kw_only=True)
+class HealthChange:
+    """What has changed in an instance's health that matters to other processes; None = that has not."""
+
+    rest_until: float | None = None
+    circuit: Circuit | None = None
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -95,7 +98,7 @@ class Health:
 
     ``failures``: in a row, while closed. ``openings``: of the circuit, since an attempt last went well to its end.
     ``open_until``: None = closed; in the past = half open. ``spell``: number of the circuit's current state.
-    ``on_change``: called when its `standing` has changed, except by `adopt`.
+    ``on_change``: told of what changes here, for other processes to `adopt`.
     """
 
     failures: int = 0
@@ -104,27 +107,27 @@ class Health:
     probing: bool = False
     rest_until: float | None = None
     spell: int = 0
-    on_change: Callable[[Standing], object] | None = attrs.field(default=None, repr=False)
+    on_change: Callable[[HealthChange], object] | None = attrs.field(default=None, repr=False)
 
     @property
-    def standing(self) -> Standing:
-        """What other processes should know."""
-        return Standing(
-            rest_until=self.rest_until, open_until=self.open_until, openings=self.openings, probing=self.probing
-        )
+    def circuit(self) -> Circuit:
+        """Its circuit as it is now."""
+        return Circuit(open_until=self.open_until, openings=self.openings, probing=self.probing)
 
-    def adopt(self, told: Standing) -> None:
+    def adopt(self, change: HealthChange) -> None:
         """Another process has changed this; what is under way here counts for the spell it began in, as ever."""
-        self.rest_until = _later(told.rest_until, self.rest_until)
-        if told.open_until != self.open_until:
-            self._begin_spell(told.open_until)
-        self.openings, self.probing = told.openings, told.probing
+        self.rest_until = later(change.rest_until, self.rest_until)
+        if change.circuit is None:
+            return
+        if change.circuit.open_until != self.open_until:
+            self._begin_spell(change.circuit.open_until)
+        self.openings, self.probing = change.circuit.openings, change.circuit.probing
 
     def rest(self, until: float) -> None:
         """Leave the instance alone until then; a rest is never shortened."""
-        before, self.rest_until = self.rest_until, _later(until, self.rest_until)
-        if self.rest_until != before:
-            self._tell()
+        before, self.rest_until = self.rest_until, later(until, self.rest_until)
+        if self.rest_until != before and self.on_change is not None:
+            self.on_change(HealthChange(rest_until=self.rest_until))
 
     def failed(self, admission: Admission, now: float, random: float, rules: CircuitRules) -> None:
         """The attempt failed in a way that speaks against the instance."""
@@ -175,10 +178,11 @@ class Health:
 
     def _tell(self) -> None:
         if self.on_change is not None:
-            self.on_change(self.standing)
+            self.on_change(HealthChange(circuit=self.circuit))
 
 
-def _later(one: float | None, other: float | None) -> float | None:
+def later(one: float | None, other: float | None) -> float | None:
+    """The later of two moments; None = never."""
     if one is None or other is None:
         return one if other is None else other
     return max(one, other)

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 import attrs
 
-from aigw.balancing.health import WELL, Health, Standing
+from aigw.balancing.health import CLOSED, Circuit, Health, HealthChange, later
 
 MOST_KNOWN = 10_000
 """How many accounts' standings are remembered: those that changed last."""
@@ -22,7 +22,7 @@ MOST_KNOWN = 10_000
 Digest = Callable[[bytes], bytes]
 """Makes of a secret 16 bytes that tell it from others, and nothing about it; the same in all processes of a gateway."""
 
-Tell = Callable[[bytes, Standing], object]
+Tell = Callable[[bytes, HealthChange], object]
 
 
 def keyed_digest(key: bytes) -> Digest:
@@ -35,28 +35,30 @@ unkeyed_digest = keyed_digest(b"")
 
 
 class Ledger:
-    """The standing of each account that is, or lately was, unwell; by name."""
+    """What is known of each account that is, or lately was, unwell; by name."""
 
     def __init__(self, most: int = MOST_KNOWN) -> None:
-        self._standings: dict[bytes, Standing] = {}
+        self._known: dict[bytes, tuple[float | None, Circuit]] = {}
         self._most = most
 
-    def learn(self, name: bytes, told: Standing) -> Standing:
-        """A change that came after all others. Returns what holds now."""
-        standing = told.after(self._standings.pop(name, WELL))
-        if standing != WELL:
-            self._standings[name] = standing
-        if len(self._standings) > self._most:
-            del self._standings[next(iter(self._standings))]
-        return standing
+    def learn(self, name: bytes, change: HealthChange) -> None:
+        """A change that came after all others. A rest is never shortened."""
+        rest_until, circuit = self._known.pop(name, (None, CLOSED))
+        rest_until = later(change.rest_until, rest_until)
+        circuit = circuit if change.circuit is None else change.circuit
+        if rest_until is not None or circuit != CLOSED:
+            self._known[name] = rest_until, circuit
+        if len(self._known) > self._most:
+            del self._known[next(iter(self._known))]
 
-    def get(self, name: bytes) -> Standing:
-        """What holds for an account."""
-        return self._standings.get(name, WELL)
+    def get(self, name: bytes) -> HealthChange:
+        """What holds for an account, as the change from a new health to it."""
+        rest_until, circuit = self._known.get(name, (None, CLOSED))
+        return HealthChange(rest_until=rest_until, circuit=circuit)
 
-    def known(self) -> Iterable[tuple[bytes, Standing]]:
-        """All of them, as they are now."""
-        return list(self._standings.items())
+    def known(self) -> Iterable[tuple[bytes, HealthChange]]:
+        """All of them."""
+        return [(name, self.get(name)) for name in self._known]
 
 
 class SharedHealths:
@@ -79,22 +81,19 @@ class SharedHealths:
         health.adopt(self._ledger.get(name))
         health.on_change = partial(self._changed, name)
 
-    def learn(self, name: bytes, standing: Standing, *, echo: bool) -> None:
+    def learn(self, name: bytes, change: HealthChange, *, echo: bool) -> None:
         """The ledger's process tells of a change; ``echo``: it was ours."""
-        self._ledger.learn(name, standing)
-        if echo:
+        self._ledger.learn(name, change)
+        if echo and change.circuit is not None:
             self._on_their_way[name] -= 1
             if self._on_their_way[name] <= 0:
                 del self._on_their_way[name]
         health = self._healths.get(name)
-        if health is None:
-            return
-        if name in self._on_their_way:
-            health.adopt(attrs.evolve(health.standing, rest_until=standing.rest_until))
-        else:
-            health.adopt(standing)
+        if health is not None:
+            health.adopt(attrs.evolve(change, circuit=None) if name in self._on_their_way else change)
 
-    def _changed(self, name: bytes, standing: Standing) -> None:
-        self._on_their_way[name] += 1
-        self._ledger.learn(name, standing)
-        self._tell(name, standing)
+    def _changed(self, name: bytes, change: HealthChange) -> None:
+        if change.circuit is not None:
+            self._on_their_way[name] += 1
+        self._ledger.learn(name, change)
+        self._tell(name, change)

@@ -18,4 +18,5 @@ TRANSPORT = {
     "twisted.internet.tcp.Connection": ("_aborting", "_tempDataLen", "_writeDisconnecting"),
     "twisted.internet.tcp.Connector": ("_makeTransport",),
     "twisted.internet.tcp.Port": ("_fromListeningDescriptor", "_type"),
+    "twisted.internet.unix.Port": ("_fromListeningDescriptor", "_preexistingSocket", "_shouldShutdown"),
 }

@@ -5,12 +5,16 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IConnector, IListeningPort, IReactorSocket, IReactorSSL, IReactorTCP
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import directlyProvides, providedBy
 
 from aigw.net.transport import EagerConnector, EagerPort, EagerTLSPort
+
+BAD_ENDPOINT = (ValueError, TypeError, LookupError, OSError, SSL.Error, crypto.Error)
+"""What the parsers of endpoint strings raise, Twisted's and other people's, and those of the key files in them."""
 
 
 class EagerSockets:

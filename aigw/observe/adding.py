@@ -14,11 +14,11 @@ from aigw.observe.series import Labels, Row
 
 
 class Growth(NamedTuple):
-    """What was added to one series of ``family`` since it was last told; ``row`` as in `aigw.observe.series.Row`."""
+    """What was added to one series of ``family`` since it was last told; ``row``: as `aigw.observe.series.Row` is."""
 
     family: str
     labels: Labels
-    row: Row
+    row: Sequence[int | float]
 
 
 class Growing:

@@ -17,7 +17,7 @@ COMPLAINT_SECONDS = 60.0
 
 
 class LineWriter:
-    """Writes lines at the latest `FLUSH_SECONDS` after it got them, if the destination takes them.
+    """Writes lines at the latest ``flush_seconds`` after it got them, if the destination takes them.
 
     A destination in trouble is offered everything again at every flush; it is told to the operator at most once in
     `COMPLAINT_SECONDS`. No method raises because of the destination.
@@ -25,9 +25,10 @@ class LineWriter:
 
     log = Logger()
 
-    def __init__(self, destination: Destination, clock: Clock) -> None:
+    def __init__(self, destination: Destination, clock: Clock, flush_seconds: float = FLUSH_SECONDS) -> None:
         self._destination = destination
         self._clock = clock
+        self._flush_seconds = flush_seconds
         self._pending: list[bytes] = []
         self._size = 0
         self._stalled = False
@@ -45,7 +46,7 @@ class LineWriter:
         self._pending.append(line)
         self._size += len(line)
         if self._timer is None:
-            self._timer = self._clock.callLater(FLUSH_SECONDS, self._tick)
+            self._timer = self._clock.callLater(self._flush_seconds, self._tick)
         if self._size >= FLUSH_BYTES and not self._stalled:
             self.flush()
 
@@ -92,7 +93,7 @@ class LineWriter:
         self.flush()
         self._complain()
         if self._pending:
-            self._timer = self._clock.callLater(FLUSH_SECONDS, self._tick)
+            self._timer = self._clock.callLater(self._flush_seconds, self._tick)
 
     def _complain(self) -> None:
         now = self._clock.seconds()

@@ -6,7 +6,7 @@ Label values may come from clients, so the number of label sets is bounded: see 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, Literal, TypeVar, cast
 
 from prometheus_client import Metric
@@ -85,7 +85,7 @@ class Family:
         """The live state: plain values, which can be sent to another process and added up there."""
         return self._sets.known
 
-    def fits(self, labels: Labels, row: Row) -> bool:
+    def fits(self, labels: Labels, row: Sequence[float]) -> bool:
         """Could this be a series of this metric?"""
         return len(labels) == len(self._labels) and len(row) == len(self._new_row(labels))
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from aigw.balancing.health import Admission, CircuitRules, Condition, Health, Standing, admit, available
+from aigw.balancing.health import (
+    CLOSED,
+    Admission,
+    Circuit,
+    CircuitRules,
+    Condition,
+    Health,
+    HealthChange,
+    admit,
+    available,
+)
 from aigw.balancing.sharing import Ledger, SharedHealths, keyed_digest
 
 RULES = CircuitRules(failures=1, first_pause=1.0)
@@ -15,16 +25,16 @@ class Process:
     """One process: its health of the account, and what it has told that the ledger has not heard yet."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[bytes, Standing]] = []
-        self.incoming: list[tuple[bytes, Standing, bool]] = []
-        self.shared = SharedHealths(keyed_digest(b"k"), lambda name, standing: self.told.append((name, standing)))
+        self.told: list[tuple[bytes, HealthChange]] = []
+        self.incoming: list[tuple[bytes, HealthChange, bool]] = []
+        self.shared = SharedHealths(keyed_digest(b"k"), lambda name, change: self.told.append((name, change)))
         self.health = Health()
         self.shared.follow(ACCOUNT, self.health)
 
     def hear(self) -> None:
         while self.incoming:
-            name, standing, echo = self.incoming.pop(0)
-            self.shared.learn(name, standing, echo=echo)
+            name, change, echo = self.incoming.pop(0)
+            self.shared.learn(name, change, echo=echo)
 
 
 class Gateway:
@@ -37,10 +47,10 @@ class Gateway:
     def collect(self, process: Process) -> None:
         """The ledger hears what a process has told."""
         while process.told:
-            name, told = process.told.pop(0)
-            standing = self.ledger.learn(name, told)
+            name, change = process.told.pop(0)
+            self.ledger.learn(name, change)
             for other in self.processes:
-                other.incoming.append((name, standing, other is process))
+                other.incoming.append((name, change, other is process))
 
     def settle(self) -> None:
         for process in self.processes:
@@ -133,8 +143,8 @@ def test_changes_that_cross_end_the_same_everywhere(gateway: Gateway, order: tup
         process.hear()
     gateway.settle()
     name = keyed_digest(b"k")(repr(ACCOUNT).encode())
-    assert one.health.standing == other.health.standing == gateway.ledger.get(name)
-    assert one.health.rest_until == 10.0
+    assert one.health.circuit == other.health.circuit == gateway.ledger.get(name).circuit
+    assert one.health.rest_until == other.health.rest_until == 10.0
 
 
 def test_an_echo_does_not_undo_a_later_change_of_ours(gateway: Gateway) -> None:
@@ -168,18 +178,31 @@ def test_a_health_that_begins_later_is_told_what_is_known(gateway: Gateway) -> N
     assert late.rest_until == 30.0
 
 
+def test_a_rest_says_nothing_of_the_circuit_which_somebody_else_may_have_changed(gateway: Gateway) -> None:
+    one, other = gateway.processes
+    fail(one, 0.0)
+    gateway.settle()
+    probe = admit(one.health, 2.0)
+    gateway.settle()
+    other.health.rest(10.0)
+    one.health.released(probe)
+    gateway.settle()
+    assert [condition(p, 10.0) for p in gateway.processes] == [Condition.HALF_OPEN] * 2
+
+
 def test_the_ledger_keeps_the_unwell_and_not_too_many() -> None:
     ledger = Ledger(most=3)
     for i in range(5):
-        ledger.learn(b"%d" % i, Standing(open_until=float(i), openings=1))
+        ledger.learn(b"%d" % i, HealthChange(circuit=Circuit(open_until=float(i), openings=1)))
     assert [name for name, _ in ledger.known()] == [b"2", b"3", b"4"]
-    ledger.learn(b"3", Standing())
+    ledger.learn(b"3", HealthChange(circuit=CLOSED))
     assert [name for name, _ in ledger.known()] == [b"2", b"4"]
-    assert ledger.get(b"3") == Standing()
+    assert ledger.get(b"3") == HealthChange(circuit=CLOSED)
 
 
 def test_the_ledger_shortens_no_rest() -> None:
     ledger = Ledger()
-    ledger.learn(b"a", Standing(rest_until=30.0))
-    assert ledger.learn(b"a", Standing(rest_until=20.0, openings=1)) == Standing(rest_until=30.0, openings=1)
-    assert ledger.learn(b"a", Standing()).rest_until == 30.0
+    for until in (30.0, 20.0):
+        ledger.learn(b"a", HealthChange(rest_until=until))
+    ledger.learn(b"a", HealthChange(circuit=Circuit(openings=1)))
+    assert ledger.get(b"a") == HealthChange(rest_until=30.0, circuit=Circuit(openings=1))

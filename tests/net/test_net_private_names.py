@@ -7,6 +7,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+from twisted.internet import unix
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.tcp import Port
@@ -32,6 +33,7 @@ def test_it_is_there(owner: str, name: str) -> None:
         (EPollReactor._doReadOrWrite, ["self", "selectable", "fd", "event"]),
         (EPollReactor._disconnectSelectable, ["self", "selectable", "why", "isRead", "faildict"]),
         (Port._fromListeningDescriptor, ["reactor", "fd", "addressFamily", "factory"]),
+        (unix.Port._fromListeningDescriptor, ["reactor", "fd", "factory"]),
         (Port.__init__, ["self", "port", "factory", "backlog", "interface", "reactor"]),
     ],
 )
@@ -56,5 +58,5 @@ def test_no_other_private_name_is_used() -> None:
     defined |= functions - {"_makeTransport"}
     used = {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}
     foreign = {name for name in used - defined if name.startswith("_") and not name.startswith("__")}
-    assert foreign | {"_makeTransport", "_type"} == listed
+    assert foreign | {"_makeTransport", "_type", "_preexistingSocket", "_shouldShutdown"} == listed
     assert {"_makeTransport", "_is_clear"} <= functions
