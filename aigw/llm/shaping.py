@@ -18,8 +18,10 @@ LIMIT_NAMES: Mapping[str, frozenset[str]] = {
     "openai-chat": frozenset({"max_tokens", "max_completion_tokens"}),
     "openai-responses": frozenset({"max_tokens", "max_output_tokens"}),
     "openai-embeddings": frozenset(),
+    "anthropic-count-tokens": frozenset(),
 }
-"""What the completion's maximum length is called, by dialect; in others ``max_tokens``, and embeddings have none."""
+"""What the completion's maximum length is called, by dialect; in others ``max_tokens``. What generates nothing has
+none."""
 
 
 @attrs.frozen(kw_only=True)

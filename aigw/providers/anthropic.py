@@ -35,7 +35,11 @@ class AnthropicConf:
 PROVIDER = Provider(
     name="anthropic",
     base="https://api.anthropic.com",
-    paths={"openai-chat": "/v1/chat/completions", "anthropic-messages": "/v1/messages"},
+    paths={
+        "openai-chat": "/v1/chat/completions",
+        "anthropic-messages": "/v1/messages",
+        "anthropic-count-tokens": "/v1/messages/count_tokens",
+    },
     headers={"anthropic-version": VERSION},
     conf=AnthropicConf,
     conf_always=True,

@@ -14,6 +14,7 @@ from aigw.providers import PROVIDERS
 from aigw.providers.provider import Provider
 
 CHAT, RESPONSES, EMBEDDINGS, MESSAGES = "openai-chat", "openai-responses", "openai-embeddings", "anthropic-messages"
+COUNT = "anthropic-count-tokens"
 
 TABLE: list[tuple[str, str | None, dict[str, str], dict[str, str], set[str]]] = [
     # name, base, paths, what limits an answer (where it is not max_tokens), fields that are refused
@@ -46,7 +47,13 @@ TABLE: list[tuple[str, str | None, dict[str, str], dict[str, str], set[str]]] = 
         {CHAT: "max_completion_tokens"},
         set(),
     ),
-    ("anthropic", "https://api.anthropic.com", {CHAT: "/v1/chat/completions", MESSAGES: "/v1/messages"}, {}, set()),
+    (
+        "anthropic",
+        "https://api.anthropic.com",
+        {CHAT: "/v1/chat/completions", MESSAGES: "/v1/messages", COUNT: "/v1/messages/count_tokens"},
+        {},
+        set(),
+    ),
     (
         "vertex-ai",
         "https://{conf.host}",
