@@ -4,13 +4,15 @@ https://docs.anthropic.com/en/api/messages and https://platform.openai.com/docs/
 Code sends, and which of it a gateway may keep to itself: https://code.claude.com/docs/en/llm-gateway-protocol.
 
 Carried
-    ``system``, texts, images (base64 and URL), documents (plain text, content, PDF as base64: chat completions take
-    PDF files and no URLs of files, https://developers.openai.com/api/docs/guides/file-inputs), search results, tool
-    calls and results, ``tools``, ``tool_choice`` (``disable_parallel_tool_use`` is ``parallel_tool_calls``),
-    ``max_tokens``, ``stop_sequences``, ``metadata.user_id`` (hashed if it is longer than the 64 characters that
-    OpenAI takes), ``output_config.effort`` and ``thinking.budget_tokens`` (as ``reasoning_effort``),
-    ``output_config.format``. ``stream``, ``temperature``, ``top_p``, ``top_k`` and all fields that are not known here
-    leave as they are: vLLM, SGLang and llama.cpp know ``top_k``, and a server that doesn't says so itself.
+    ``system``, system messages in mid-conversation, texts, images (base64 and URL), documents (plain text, content,
+    PDF as base64: chat completions take PDF files and no URLs of files,
+    https://developers.openai.com/api/docs/guides/file-inputs), search results, tool calls and results, ``tools``
+    (``input_examples`` as the schema's ``examples``), ``tool_choice`` (``disable_parallel_tool_use`` is
+    ``parallel_tool_calls``), ``max_tokens``, ``stop_sequences``, ``metadata.user_id`` (hashed if it is longer than the
+    64 characters that OpenAI takes), ``output_config.effort`` and ``thinking.budget_tokens`` (as
+    ``reasoning_effort``), ``output_config.format``. ``stream``, ``temperature``, ``top_p``, ``top_k`` and all fields
+    that are not known here leave as they are: vLLM, SGLang and llama.cpp know ``top_k``, and a server that doesn't
+    says so itself.
 
     Reasoning comes back as thinking blocks. Their ``signature`` says that it is a provider's plain reasoning and in
     which field it came; back from the client it is sent on in that field, which DeepSeek demands of turns with tool

@@ -132,8 +132,7 @@ def signature_of(field: str) -> str:
 
 def reasoning_field(signature: str | None) -> str | None:
     """The field that a thinking block came in; None if it is another vendor's."""
-    field = (signature or "").removeprefix(SIGNED)
-    return field if field in REASONING_FIELDS and signature == signature_of(field) else None
+    return next((field for field in REASONING_FIELDS if signature == signature_of(field)), None)
 
 
 def reasoning_in(part: Object) -> tuple[str, str]:
