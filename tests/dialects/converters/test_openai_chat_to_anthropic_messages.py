@@ -20,10 +20,14 @@ from aigw.dialects.converters.openai_chat_to_anthropic_messages.request import (
     NATIVE,
 )
 from aigw.errors import BadRequest, GatewayError, Unconvertible, UpstreamBadReply
+from aigw.testing.vendors.anthropic_request import MessagesRequest
+from aigw.testing.vendors.anthropic_rules import obey_rules
+from aigw.testing.vendors.checking import checked
 
 CONVERTER = OpenAIChatToAnthropicMessages()
 MODEL = "claude-opus-5-5"
 NOW = 1_790_000_000
+VERSION = "2023-06-01"
 HI = {"role": "user", "content": "Hi"}
 HI_TURN = {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
 
@@ -243,8 +247,14 @@ CONVERSATIONS: dict[str, tuple[list[Any], list[Any]]] = {
         [HI_TURN, assistant(text("x"))],
     ),
     "a lone surrogate": (
-        [{"role": "assistant", "tool_calls": [call("a", "f", '{"x":"\ud83d"}')]}],
-        [assistant({"type": "tool_use", "id": "a", "name": "f", "input": {"x": "\ud83d"}})],
+        [
+            {"role": "assistant", "tool_calls": [call("a", "f", '{"x":"\ud83d"}')]},
+            {"role": "tool", "tool_call_id": "a", "content": "\ud83d"},
+        ],
+        [
+            assistant({"type": "tool_use", "id": "a", "name": "f", "input": {"x": "\ud83d"}}),
+            user({"type": "tool_result", "tool_use_id": "a", "content": [text("\ud83d")]}),
+        ],
     ),
 }
 
@@ -517,6 +527,18 @@ def test_no_client_can_break_it(members: dict[str, Any], message: Any) -> None:
     except BadRequest as refused:
         assert refused.param is not None  # noqa: PT017
     CONVERTER.stream(request, NOW).feed(b"event: message_stop\n\n")
+
+
+@pytest.mark.parametrize("messages", [messages for messages, _ in CONVERSATIONS.values()])
+def test_anthropic_takes_the_conversations(messages: list[Any]) -> None:
+    taken, _ = checked(MessagesRequest, converted(messages=[HI, *messages]))
+    obey_rules(taken, VERSION)
+
+
+@pytest.mark.parametrize("members", [members for members, _ in FIELDS])
+def test_anthropic_takes_the_fields(members: dict[str, Any]) -> None:
+    taken, _ = checked(MessagesRequest, converted(messages=[HI], **members))
+    obey_rules(taken, VERSION)
 
 
 # Answers.

@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
+from aigw.dialects.anthropic_messages import AnthropicMessages
 from aigw.dialects.body import Body
 from aigw.dialects.converters.openai_chat_to_anthropic_messages import OpenAIChatToAnthropicMessages
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.stream import MOST_OPEN_CALLS
 from aigw.dialects.sse import EVENT_LIMIT, data_of, events
+from aigw.dialects.usage import Usage
 from aigw.errors import UpstreamBadReply
 
 CONVERTER = OpenAIChatToAnthropicMessages()
@@ -294,6 +296,20 @@ def test_streams(case: str) -> None:
     whole = fed([stream])
     assert deltas(whole) == expected
     assert all(fed(pieces) == whole for pieces in cuts(stream))
+
+
+def watched(pieces: list[bytes]) -> bytes:
+    """What leaves a stream that is watched before it is converted, as the gateway does it."""
+    watch, stream = AnthropicMessages().watch(Usage(), hide_usage=False), CONVERTER.stream(request(), NOW)
+    out = [converted for piece in pieces for passing in watch.feed(piece) for converted in stream.feed(passing)]
+    out += [converted for passing in watch.close() for converted in stream.feed(passing)]
+    return b"".join(out + stream.close())
+
+
+@pytest.mark.parametrize("case", ["text, as in the documentation", "thinking", "an end that lacks its blank line"])
+def test_behind_the_watch_of_the_provider(case: str) -> None:
+    stream, expected = STREAMS[case]
+    assert all(deltas(watched(pieces)) == expected for pieces in cuts(stream))
 
 
 def test_functions_of_old() -> None:

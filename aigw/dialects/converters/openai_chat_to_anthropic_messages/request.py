@@ -6,6 +6,10 @@ cache, which change no answer (https://platform.openai.com/docs/guides/prompt-ca
 Messages API that chats don't have: a client that writes them knows whom it talks to (that page shows ``thinking``), so
 they pass as they are. Any other field is refused, by OpenAI and Anthropic as by us: to leave it out could change what
 is meant.
+
+What this makes is for ``anthropic-version: 2023-06-01``. Since 2026-10-21 Anthropic refuses ``temperature``, ``top_p``
+and ``top_k`` (https://platform.claude.com/docs/en/api/migration-2026-10-21), as do its models since Claude Opus 4.7.
+They are sent all the same: what a client asks for in vain it is to hear of, and from the one who decides.
 """
 
 from __future__ import annotations
