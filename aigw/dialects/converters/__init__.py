@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from aigw.dialects.converters.anthropic_messages_to_openai_chat import AnthropicMessagesToOpenAIChat
 from aigw.dialects.converters.converter import Converter
 from aigw.dialects.converters.openai_chat_to_anthropic_messages import OpenAIChatToAnthropicMessages
+from aigw.dialects.converters.openai_chat_to_bedrock_converse import OpenAIChatToBedrockConverse
 from aigw.dialects.converters.openai_embeddings_to_vertex_predict import OpenAIEmbeddingsToVertexPredict
+from aigw.dialects.converters.openai_responses_to_openai_chat import OpenAIResponsesToOpenAIChat
 
 _ALL: tuple[Converter, ...] = (
     AnthropicMessagesToOpenAIChat(),
     OpenAIChatToAnthropicMessages(),
+    OpenAIChatToBedrockConverse(),
     OpenAIEmbeddingsToVertexPredict(),
+    OpenAIResponsesToOpenAIChat(),
 )
 
 CONVERTERS: Mapping[tuple[str, str], Converter] = {(c.client, c.provider): c for c in _ALL}
