@@ -4,7 +4,8 @@ For tests of a configuration before money is spent on it::
 
     with ReactorThread() as thread:
         vendor = Anthropic()
-        upstream = ServedUpstream(thread, vendor)   # override.endpoint is upstream.url
+        upstream = ServedUpstream(thread, vendor)
+        plugins = {"ai-proxy": vendor.as_model(upstream.url)}
         vendor.will(RATE_LIMITED, TOOL_CALL)        # the next two requests; afterwards it repeats what it hears
 
 ``vendor.complaints`` tells what was wrong with requests. A `Scenario` says what a model does, in no vendor's words.
@@ -27,14 +28,7 @@ from aigw.testing.vendors.sigv4 import Account
 from aigw.testing.vendors.vendor import KEY, Answer, Refused, Vendor, attend
 
 VENDORS: Mapping[str, type[Vendor]] = {
-    "openai": OpenAI,
-    "anthropic": Anthropic,
-    "azure-openai": AzureOpenAI,
-    "bedrock": Bedrock,
-    "deepseek": DeepSeek,
-    "gemini": Gemini,
-    "openrouter": OpenRouter,
-    "vertex-ai": VertexAI,
+    kind.provider: kind for kind in (OpenAI, Anthropic, AzureOpenAI, Bedrock, DeepSeek, Gemini, OpenRouter, VertexAI)
 }
 """By the name of the provider."""
 

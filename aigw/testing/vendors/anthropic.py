@@ -50,6 +50,7 @@ OVERLOADED = event({"type": "error", "error": {"type": "overloaded_error", "mess
 class Anthropic(Vendor):
     """``key``: it takes it in ``x-api-key``, or as a bearer token."""
 
+    provider = "anthropic"
     chat = ChatFormat(lenient=True, id="msg_fake", broken=OVERLOADED)
     routes = (
         ("POST", "/v1/messages", "speak"),
@@ -58,6 +59,10 @@ class Anthropic(Vendor):
         ("GET", "/v1/models", "list_models"),
     )
     call_prefix = "toolu_"
+
+    def as_model(self, url: str, **fields: Any) -> dict[str, Any]:
+        """With the key in the header that Anthropic's own clients have long used."""
+        return super().as_model(url, **{"auth": {"header": {"x-api-key": self.key}}, **fields})
 
     def authenticate(self, request: Received) -> None:
         """Check the key, and (except for clients of OpenAI's) that a version is named.

@@ -38,6 +38,7 @@ class AzureOpenAI(OpenAI):
     A scenario of status 400 is a prompt that the content filter stops.
     """
 
+    provider = "azure-openai"
     chat = ChatFormat(
         refusals=True,
         extra={"system_fingerprint": "fp_fake"},
@@ -55,6 +56,11 @@ class AzureOpenAI(OpenAI):
     def __init__(self, *, deployments: tuple[str, ...] = ("gpt-fake",), **fields: Any) -> None:
         super().__init__(**fields)
         self.deployments = deployments
+
+    def as_model(self, url: str, **fields: Any) -> dict[str, Any]:
+        """With the first deployment in the endpoint."""
+        endpoint = f"{url}/openai/deployments/{self.deployments[0]}/chat/completions?api-version=2024-10-21"
+        return super().as_model(endpoint, **{"auth": {"header": {"api-key": self.key}}, **fields})
 
     def authenticate(self, request: Received) -> None:
         """A key in ``api-key``, as the header or (in front of API Management) in the query; or a bearer token.

@@ -50,6 +50,7 @@ STOPS: Mapping[Stop, str] = {
 class Bedrock(Vendor):
     """``account``: whose signatures it takes. ``now``: Unix time, which the signatures' has to be near."""
 
+    provider = "bedrock"
     routes = (
         ("POST", "/model/(?P<model>[^/]+)/converse", "converse"),
         ("POST", "/model/(?P<model>[^/]+)/converse-stream", "converse_stream"),
@@ -60,6 +61,13 @@ class Bedrock(Vendor):
         super().__init__(**fields)
         self.account = account or Account()
         self._now = now
+
+    def as_model(self, url: str, **fields: Any) -> dict[str, Any]:
+        """With the keys of the account."""
+        keys = {"access_key_id": self.account.access_key, "secret_access_key": self.account.secret_key}
+        token = {} if self.account.token is None else {"session_token": self.account.token}
+        conf = {"region": self.account.region}
+        return super().as_model(url, **{"auth": {"aws": {**keys, **token}}, "provider_conf": conf, **fields})
 
     def authenticate(self, request: Received) -> None:
         """Check the signature.

@@ -36,6 +36,7 @@ def usage(tokens: Tokens) -> dict[str, Any]:
 class DeepSeek(Vendor):
     """Thinks unless told not to, or its model is ``deepseek-chat``."""
 
+    provider = "deepseek"
     chat = ChatFormat(
         lenient=True,
         reasoning="reasoning_content",

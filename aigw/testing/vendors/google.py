@@ -8,6 +8,7 @@ in a list (https://cloud.google.com/apis/design/errors tells the rest)
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -79,6 +80,7 @@ CHAT = ChatFormat(
 class Gemini(OpenAI):
     """A call comes in one piece, and the usage in every chunk, each time that of all so far."""
 
+    provider = "gemini"
     chat = CHAT
     routes = (
         ("POST", "/v1beta/openai/chat/completions", "complete"),
@@ -128,6 +130,7 @@ class VertexAI(Vendor):
     ``project``, ``region``: those in the paths; there are no others.
     """
 
+    provider = "vertex-ai"
     chat = CHAT
     routes = (
         ("POST", "/token", "exchange"),
@@ -147,7 +150,13 @@ class VertexAI(Vendor):
         super().__init__(**fields)
         self.account = account or ServiceAccount(project=project)
         self.tokens = TokenIssuer(self.account, now)
+        self._conf = {"project_id": project, "region": region}
         self._place = f"projects/{project}/locations/{region}"
+
+    def as_model(self, url: str, **fields: Any) -> dict[str, Any]:
+        """With the document of the account, whose assertions are exchanged here too."""
+        auth = {"gcp": {"service_account_json": json.dumps(self.account.document(f"{url}/token"))}}
+        return super().as_model(url, **{"auth": auth, "provider_conf": self._conf, **fields})
 
     def authenticate(self, request: Received) -> None:
         """A token that was issued and has not expired.

@@ -52,6 +52,7 @@ class EmbeddingsRequest(Strict):
 class OpenAI(FilesAPI, Vendor):
     """The uploads are in ``files``."""
 
+    provider = "openai"
     chat = ChatFormat(refusals=True, extra={"service_tier": "default", "system_fingerprint": None})
     routes: ClassVar[Sequence[tuple[str, str, str]]] = (
         ("POST", "/v1/chat/completions", "complete"),

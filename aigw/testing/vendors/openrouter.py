@@ -32,6 +32,7 @@ def native(choice: dict[str, Any]) -> dict[str, Any]:
 class OpenRouter(Vendor):
     """Each stream begins with comments; an error in mid-stream is also a reason to finish."""
 
+    provider = "openrouter"
     chat = ChatFormat(
         lenient=True,
         reasoning="reasoning",

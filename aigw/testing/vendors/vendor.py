@@ -82,6 +82,8 @@ class Vendor:
     routes: ClassVar[Sequence[tuple[str, str, str]]] = ()
     """Method, pattern of the path, name of the method that answers; it gets the request and the pattern's groups."""
     call_prefix: ClassVar[str] = "call_"
+    provider: ClassVar[str] = ""
+    """What a configuration calls it."""
 
     def __init__(self, *, key: str = KEY, scenario: Scenario = TEXT, pace: float = 0.0) -> None:
         self.key = key
@@ -106,6 +108,11 @@ class Vendor:
             if self.pace:
                 await talk.sleep(self.pace)
         talk.send(framed(b""))
+
+    def as_model(self, url: str, **fields: Any) -> dict[str, Any]:
+        """A configuration of ai-proxy for this vendor. ``url``: where it is served."""
+        auth = {"header": {"Authorization": f"Bearer {self.key}"}}
+        return {"provider": self.provider, "auth": auth, "override": {"endpoint": url}, **fields}
 
     def will(self, *scenarios: Scenario) -> None:
         """Do this with the next requests, one each."""
