@@ -190,10 +190,12 @@ CONVERSATIONS: dict[str, tuple[list[Any], list[Any]]] = {
         ],
         [
             HI_TURN,
-            assistant({"type": "tool_use", "id": "function_call_1_0", "name": "f", "input": {"a": 1}}),
-            user({"type": "tool_result", "tool_use_id": "function_call_1_0", "content": [text("1")]}),
-            assistant(text("x"), {"type": "tool_use", "id": "function_call_3_1", "name": "f", "input": {"a": 2}}),
-            user({"type": "tool_result", "tool_use_id": "function_call_3_1", "content": [text("2")]}),
+            assistant({"type": "tool_use", "id": "messages_1__function_call", "name": "f", "input": {"a": 1}}),
+            user({"type": "tool_result", "tool_use_id": "messages_1__function_call", "content": [text("1")]}),
+            assistant(
+                text("x"), {"type": "tool_use", "id": "messages_3__function_call", "name": "f", "input": {"a": 2}}
+            ),
+            user({"type": "tool_result", "tool_use_id": "messages_3__function_call", "content": [text("2")]}),
         ],
     ),
     "refusals are text": (
@@ -529,8 +531,9 @@ def test_no_client_can_break_it(members: dict[str, Any], message: Any) -> None:
     CONVERTER.stream(request, NOW).feed(b"event: message_stop\n\n")
 
 
-@pytest.mark.parametrize("messages", [messages for messages, _ in CONVERSATIONS.values()])
-def test_anthropic_takes_the_conversations(messages: list[Any]) -> None:
+@pytest.mark.parametrize("case", CONVERSATIONS)
+def test_anthropic_takes_the_conversations(case: str) -> None:
+    messages, _ = CONVERSATIONS[case]
     taken, _ = checked(MessagesRequest, converted(messages=[HI, *messages]))
     obey_rules(taken, VERSION)
 

@@ -49,7 +49,7 @@ class Conversation:
     system: list[Object] = attrs.field(factory=list)
     turns: list[Object] = attrs.field(factory=list)
     _function_id: str = ""
-    """Of the last ``function_call``, which has none of its own."""
+    """Of the last ``function_call``; it has none of its own, so it is called after its place."""
 
     @classmethod
     def of(cls, messages: Any) -> Conversation:
@@ -106,7 +106,7 @@ class Conversation:
         blocks += [_tool_use(call, place) for place, call in objects(message.get("tool_calls"), f"{path}.tool_calls")]
         function = optional(dict, message.get("function_call"), f"{path}.function_call")
         if function is not None:
-            self._function_id = f"function_call_{len(self.turns)}_{len(blocks)}"
+            self._function_id = f"{path}.function_call"
             blocks.append(_use(self._function_id, function, f"{path}.function_call"))
         return blocks
 
