@@ -46,7 +46,6 @@ REFUSALS: dict[str, tuple[Any, str]] = {
     "too hot": (request(temperature=1.5), "temperature:"),
     "a role of OpenAI's": (request({"role": "tool", "content": "Sun"}), "messages.0.role:"),
     "a leading system message": (request({"role": "system", "content": "Be"}, *HELLO), "top-level `system`"),
-    "a leading assistant": (request({"role": "assistant", "content": "Hi"}), "first message must use"),
     "no content": (request(user()), "must have non-empty content"),
     "an empty text": (request(user(text(""))), "text content blocks must be non-empty"),
     "a trailing space": (request(*HELLO, {"role": "assistant", "content": "Hi "}), "trailing whitespace"),

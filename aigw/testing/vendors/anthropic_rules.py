@@ -45,8 +45,6 @@ def obey_rules(request: TokensRequest, version: str) -> None:
         raise _refused("tool_choice: tool_choice may only be specified while providing tools")
     if request.messages[0].role == "system":
         raise _refused("messages.0.role: use the top-level `system` parameter for the initial system prompt")
-    if request.messages[0].role != "user":
-        raise _refused('messages: first message must use the "user" role')
     for index, message in enumerate(request.messages):
         _obey_in_message(message, f"messages.{index}", index == len(request.messages) - 1)
     _match_calls(request.messages)

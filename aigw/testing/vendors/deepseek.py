@@ -7,11 +7,14 @@ call of a tool, the thinking before it has to come back), https://api-docs.deeps
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from aigw.testing.requests import Received
 from aigw.testing.vendors.chat_format import ChatFormat
-from aigw.testing.vendors.checking import Complaint
+from aigw.testing.vendors.chat_request import Assistant, ChatRequest, Developer, System, ToolResult, User
+from aigw.testing.vendors.checking import Complaint, Strict
 from aigw.testing.vendors.openai import body_of, retry_after
 from aigw.testing.vendors.scenario import Tokens
 from aigw.testing.vendors.vendor import Answer, Refused, Vendor, whole
@@ -33,11 +36,32 @@ def usage(tokens: Tokens) -> dict[str, Any]:
     }
 
 
+class ThinkingAssistant(Assistant, tag="assistant"):
+    """What the model said, and thought before. ``prefix``: it goes on from here."""
+
+    reasoning_content: str | None = None
+    prefix: bool | None = None
+
+
+class Thinking(Strict):
+    """Should it think?"""
+
+    type: Literal["enabled", "disabled", "adaptive"]
+
+
+class DeepSeekChat(ChatRequest):
+    """What OpenAI takes, and what is DeepSeek's own."""
+
+    messages: Annotated[list[System | Developer | User | ThinkingAssistant | ToolResult], Meta(min_length=1)]  # type: ignore[assignment]
+    thinking: Thinking | None = None
+
+
 class DeepSeek(Vendor):
     """Thinks unless told not to, or its model is ``deepseek-chat``."""
 
     provider = "deepseek"
     chat = ChatFormat(
+        request=DeepSeekChat,
         lenient=True,
         reasoning="reasoning_content",
         usage=usage,
