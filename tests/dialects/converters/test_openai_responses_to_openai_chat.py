@@ -14,6 +14,8 @@ from openai.types.responses import Response
 from aigw.dialects.body import Body
 from aigw.dialects.converters import CONVERTERS
 from aigw.errors import BadRequest, Unconvertible, UpstreamBadReply
+from aigw.testing.vendors.chat_request import ChatRequest, obey_rules
+from aigw.testing.vendors.checking import checked
 
 CONVERTER = CONVERTERS["openai-responses", "openai-chat"]
 NOW = 1_700_000_000
@@ -112,7 +114,9 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("fields", "expected"), FIELDS)
 def test_fields(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert converted(**fields) == {"model": "m", "messages": [user()], **expected}
+    chat = converted(**fields)
+    assert chat == {"model": "m", "messages": [user()], **expected}
+    obey_rules(checked(ChatRequest, {name: value for name, value in chat.items() if name != "top_k"})[0])
 
 
 # Items.
@@ -212,6 +216,7 @@ ITEMS: list[tuple[list[Any], list[Any]]] = [
         [call(namespace="mcp__git__"), call("c2", namespace="crm")],
         [calling(tool_call(name="mcp__git__f"), tool_call("c2", name="crm__f"))],
     ),
+    ([user(), said(""), user()], [user(), user()]),
     ([], []),
 ]
 
@@ -229,6 +234,40 @@ def test_instructions_and_those_at_the_beginning_are_one_message() -> None:
         {"role": "system", "content": "c"},
     ]
     assert messages(user(), instructions="") == [user()]
+
+
+def test_what_codex_sends_is_what_openai_takes() -> None:
+    chat = converted(
+        instructions="You are Codex",
+        input=[
+            {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "<permissions>"}]},
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "<environment>"}]},
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Fix it"}, IMAGE]},
+            thought("I look"),
+            said("I look first."),
+            call("call_1", "exec_command", '{"cmd":"ls"}'),
+            {"type": "custom_tool_call", "call_id": "call_2", "name": "apply_patch", "input": "*** Begin Patch"},
+            output("call_1", "README"),
+            {"type": "custom_tool_call_output", "call_id": "call_2", "output": [{"type": "input_text", "text": "ok"}]},
+            call("call_3", "view_image"),
+            output("call_3", [IMAGE]),
+        ],
+        tools=[F | {"name": "exec_command", "strict": False}, PATCH, F | {"name": "view_image"}],
+        tool_choice="auto",
+        parallel_tool_calls=True,
+        reasoning={"effort": "medium", "summary": "auto"},
+        store=False,
+        stream=True,
+        include=["reasoning.encrypted_content"],
+        prompt_cache_key="0190",
+        text={"verbosity": "medium"},
+        client_metadata={"x-codex-installation-id": "1"},
+    )
+    assert [message["role"] for message in chat["messages"]] == [
+        *("system", "user", "user", "assistant", "tool", "tool", "assistant", "tool", "user"),
+    ]
+    assert chat["messages"][3].pop("reasoning_content") == "I look"
+    obey_rules(checked(ChatRequest, chat)[0])
 
 
 # Tools.
@@ -311,6 +350,7 @@ CHOICES: list[tuple[Any, Any, list[str]]] = [
 @pytest.mark.parametrize(("choice", "expected", "names"), CHOICES)
 def test_choices(choice: Any, expected: Any, names: list[str]) -> None:
     chat = converted(tools=[F, PATCH], tool_choice=choice, parallel_tool_calls=False)
+    obey_rules(checked(ChatRequest, chat)[0])
     assert [tool["function"]["name"] for tool in chat.get("tools", [])] == names
     assert chat.get("tool_choice") == expected
     assert chat.get("parallel_tool_calls") is (False if names else None)

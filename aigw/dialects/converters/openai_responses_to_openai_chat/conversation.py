@@ -162,7 +162,7 @@ def _message(conversation: Conversation, item: Object, path: str) -> None:
     role = of_type(str, item.get("role"), f"{path}.role")
     parts = parts_of(item.get("content"), f"{path}.content")
     if role == "assistant":
-        conversation.turn().texts += texts_only(parts, path)
+        conversation.turn().texts += filter(None, texts_only(parts, path))
     elif role in _SYSTEM:
         conversation.instruct("\n\n".join(texts_only(parts, path)))
     elif role == "user":
