@@ -269,7 +269,7 @@ STREAMS: dict[str, tuple[bytes, list[Any]]] = {
         b'data: "delta":{"type":"text_delta","text":"x"}}\n\n' + end(),
         [ROLE, {"content": "x"}, "stop", DONE],
     ),
-    "comments": (start() + b": still here\n\n" + said("x") + end(), [ROLE, PING, {"content": "x"}, "stop", DONE]),
+    "comments": (start() + b"\n: still here\n\n\n" + said("x") + end(), [ROLE, PING, {"content": "x"}, "stop", DONE]),
     "what is unknown or garbage is skipped": (
         start()
         + event("something_new", index={}, delta=[1])

@@ -99,7 +99,7 @@ class ChunkStream:
             return b""
         data = _data_of(text)
         if not data:
-            return _PING if text.startswith(b":") else b""
+            return _PING if text.lstrip(b"\r\n").startswith(b":") else b""
         event = read(EVENT, data)
         if event is None:
             return b""
