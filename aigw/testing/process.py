@@ -19,20 +19,33 @@ ADMIN_KEY = "admin-key-of-a-test"
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 START_PATIENCE = 30.0
 _LISTENS = re.compile(r"(admin|proxy|control) listens on IPv4Address\(type='TCP', host='[\d.]+', port=(\d+)\)")
+_SERVES = re.compile(r"worker (\d+) serves, pid (\d+)")
 _MISHAPS = ("Traceback", "Unhandled", "Main loop terminated abnormally")
 
 
 class GatewayProcess:
     """Begins with `start`, ends with `stop` or `kill`; may be started again on the same data.
 
-    ``place``: a directory for its data and its log. ``options``: further ones of ``twistd aigw``. ``environ``: further
-    variables.
+    ``place``: a directory for its data and its log. ``options``: further ones of ``twistd aigw``, after those of the
+    variable ``AIGW_TEST_OPTIONS`` (such as ``--workers=2``). ``environ``: further variables. ``twistd``: options of
+    twistd itself. ``wrapper``: a command that runs the command it is given. ``passed``: descriptors that it inherits.
     """
 
-    def __init__(self, place: Path, options: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        place: Path,
+        options: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+        *,
+        twistd: Sequence[str] = (),
+        wrapper: Sequence[str] = (),
+        passed: Sequence[int] = (),
+    ) -> None:
         self.data = place / "data"
         self.log_file = place / "twistd.log"
-        self._options = tuple(options)
+        self._options = (*os.environ.get("AIGW_TEST_OPTIONS", "").split(), *options)
+        self._command = [*wrapper, *TWISTD, "--nodaemon", "--pidfile=", *twistd, "aigw"]
+        self._passed = passed
         self._environ = {**os.environ, "AIGW_ADMIN_KEY": ADMIN_KEY, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._ports: dict[str, int] = {}
@@ -50,6 +63,11 @@ class GatewayProcess:
         with self.log_file.open("rb") as file:
             file.seek(self._log_start)
             return file.read().decode("utf-8", "replace")
+
+    @property
+    def worker_pids(self) -> dict[int, int]:
+        """Of the workers that were the last to serve, by their numbers."""
+        return {int(number): int(pid) for number, pid in _SERVES.findall(self.log)}
 
     def ports(self, face: str) -> list[int]:
         """All TCP ports of a face, in the order of its endpoints."""
@@ -76,9 +94,11 @@ class GatewayProcess:
         """Start, and wait for nothing."""
         self._log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
         faces = [f"--{face}={LOOPBACK}" for face in ("admin", "proxy", "control") if not self._says(face)]
-        command = [*TWISTD, "--nodaemon", "--pidfile=", "aigw", f"--data={self.data}", *faces, *self._options]
+        command = [*self._command, f"--data={self.data}", *faces, *self._options]
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environ)  # noqa: S603
+            self._process = subprocess.Popen(  # noqa: S603
+                command, stdout=log, stderr=log, env=self._environ, pass_fds=self._passed
+            )
         return self._process
 
     def signal(self, number: signal.Signals) -> None:

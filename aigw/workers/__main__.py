@@ -33,9 +33,12 @@ def stand_in_for_systemd() -> None:
     if "LISTEN_PID" not in os.environ or not passed.isdecimal():
         return
     os.environ["LISTEN_PID"] = str(os.getpid())
-    with open(os.devnull, "rb") as nothing:
-        for fd in range(3, 3 + int(passed)):
-            os.dup2(nothing.fileno(), fd)
+    wanted = range(3, 3 + int(passed))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for fd in wanted:
+        os.dup2(nothing, fd)
+    if nothing not in wanted:
+        os.close(nothing)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -102,8 +102,16 @@ def gateways(tmp_path: Path, environ: Mapping[str, str]) -> Iterator[Callable[..
     """Makes gateways that are not started yet, for tests that end them; they share one data directory."""
     with ExitStack() as stack:
 
-        def make(*options: str, **more: str) -> GatewayProcess:
-            gateway = GatewayProcess(tmp_path, options, {**environ, **more})
+        def make(
+            *options: str,
+            twistd: Sequence[str] = (),
+            wrapper: Sequence[str] = (),
+            passed: Sequence[int] = (),
+            **more: str,
+        ) -> GatewayProcess:
+            gateway = GatewayProcess(
+                tmp_path, options, {**environ, **more}, twistd=twistd, wrapper=wrapper, passed=passed
+            )
             stack.callback(gateway.kill)
             return gateway
 
