@@ -51,10 +51,10 @@ class BedrockConverse(Passthrough):
         return "\n".join(text for content in (body.get("system"), *contents) for text in _texts(content))
 
     def tool_calls(self, raw: bytes) -> list[str]:
-        """Those in the message."""
+        """Those in the message that the client is to run: what Bedrock runs itself has a ``type``."""
         message = _member(object_of(raw).get("output"), "message")
         uses = (block.get("toolUse") for block in _objects(_member(message, "content")))
-        names = (_member(use, "name") for use in uses)
+        names = (_member(use, "name") for use in uses if _member(use, "type") is None)
         return [name for name in names if isinstance(name, str)]
 
     def holder(self) -> Holder:

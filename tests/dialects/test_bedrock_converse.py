@@ -136,7 +136,8 @@ def test_nothing_is_added() -> None:
 
 
 def test_tool_calls() -> None:
-    content = [{"text": "x"}, {"toolUse": {"name": "a"}}, {"toolUse": 1}, {"toolUse": {"name": 2}}, 3]
+    run_by_bedrock = {"toolUse": {"name": "b", "type": "server_tool_use"}}
+    content = [{"text": "x"}, {"toolUse": {"name": "a"}}, run_by_bedrock, {"toolUse": 1}, {"toolUse": {"name": 2}}, 3]
     raw = json.dumps({"output": {"message": {"content": content}}}).encode()
     assert CONVERSE.tool_calls(raw) == ["a"]
     assert CONVERSE.tool_calls(b'{"output":[]}') == CONVERSE.tool_calls(b"{") == []
