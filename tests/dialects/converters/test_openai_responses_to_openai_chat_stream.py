@@ -391,8 +391,11 @@ def test_log_probabilities() -> None:
 
 
 def test_text_that_json_can_hardly_hold() -> None:
-    stream = b'data: {"choices":[{"index":0,"delta":{"content":"\\ud83d"}}]}\n\n' + text("\u2028\x00") + end()
-    assert parsed(fed([stream]))[-1]["response"]["output"][0]["content"][0]["text"] == "\ud83d\u2028\x00"
+    halves = [
+        b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % half for half in (b"\\ud83d", b"\\ude00")
+    ]
+    stream = b"".join([*halves, text('\u2028\x00"'), halves[0], end()])
+    assert parsed_text(fed([stream])) == '\U0001f600\u2028\x00"\ud83d'
 
 
 # Limits.

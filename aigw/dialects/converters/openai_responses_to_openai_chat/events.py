@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from aigw.dialects.converters.openai_responses_to_openai_chat.response import (
     Envelope,
+    Text,
     reasoning_part,
     refusal_part,
     text_part,
@@ -67,19 +68,35 @@ class Sender:
         return [piece]
 
 
+class _Growing:
+    """A text that grows, as the inside of a JSON string: no byte more is kept than the last event takes."""
+
+    def __init__(self) -> None:
+        self._inside = bytearray()
+
+    def grow(self, encoded: bytes) -> None:
+        """More of it, encoded."""
+        self._inside += encoded[1:-1]
+
+    @property
+    def encoded(self) -> bytes:
+        """All of it."""
+        return b'"' + self._inside + b'"'
+
+
 class _Part:
-    """A part that grows: its texts, and what its deltas begin and go on with."""
+    """A part that grows: its text, and what its deltas begin and go on with."""
 
     def __init__(self, kind: str, place: Object) -> None:
         self.kind = kind
-        self.texts: list[str] = []
+        self.text = _Growing()
         self.logprobs: list[Raw] = []
         where = encode(place)[1:-1]
         name = f"response.{kind}.delta".encode()
         self.head = b'event: %b\ndata: {"type":"%b","sequence_number":' % (name, name)
         self.tail = b"," + where + (b',"logprobs":[]' if kind == "output_text" else b"") + b',"delta":'
 
-    def whole(self, text: str) -> Object:
+    def whole(self, text: Text) -> Object:
         """The part with this text."""
         if self.kind == "reasoning_text":
             return reasoning_part(text)
@@ -87,12 +104,12 @@ class _Part:
 
 
 class Speech:
-    """An item with parts that is open: a message, or reasoning."""
+    """An item with parts that is open: a message, or reasoning. ``index``: its place in the output."""
 
     def __init__(self, sender: Sender, envelope: Envelope, index: int, *, reasoning: bool) -> None:
         self.reasoning = reasoning
         self._sender = sender
-        self._index = index
+        self.index = index
         self._item = envelope.reasoning if reasoning else envelope.message
         self._id = self._item(index, [], "in_progress")["id"]
         self._done: list[Object] = []
@@ -107,7 +124,7 @@ class Speech:
             part = self._open(kind)
         encoded = encode(text)
         self._sender.keep(len(encoded))
-        part.texts.append(text)
+        part.text.grow(encoded)
         if logprobs:
             self._grow_with(part, text, logprobs)
         elif text:
@@ -116,13 +133,13 @@ class Speech:
     def end(self, status: str) -> Raw:
         """The item is done; what it is."""
         self._end_part()
-        item = Raw(encode(self._item(self._index, self._done, status)))
-        self._sender.send("response.output_item.done", {"output_index": self._index, "item": item})
+        item = Raw(encode(self._item(self.index, self._done, status)))
+        self._sender.send("response.output_item.done", {"output_index": self.index, "item": item})
         return item
 
     @property
     def _place(self) -> Object:
-        return {"item_id": self._id, "output_index": self._index, "content_index": len(self._done)}
+        return {"item_id": self._id, "output_index": self.index, "content_index": len(self._done)}
 
     def _open(self, kind: str) -> _Part:
         self._end_part()
@@ -141,7 +158,7 @@ class Speech:
         part, self._part = self._part, None
         if part is None:
             return
-        text = "".join(part.texts)
+        text = Raw(part.text.encoded)
         said: Object = {"refusal" if part.kind == "refusal" else "text": text}
         if part.kind == "output_text":
             said["logprobs"] = part.logprobs
@@ -152,7 +169,10 @@ class Speech:
 
 
 class Call:
-    """A call that is open. It is added as soon as its name is known; until then its arguments wait."""
+    """A call that is open. It is added as soon as its name is known; until then its arguments wait.
+
+    ``given``: the id that the upstream gave it, or "". ``index``: its place in the output.
+    """
 
     def __init__(self, sender: Sender, envelope: Envelope, index: int, identity: str) -> None:
         self.given = identity
@@ -160,8 +180,8 @@ class Call:
         self._identity = envelope.call_id(identity, index)
         self._sender = sender
         self._envelope = envelope
-        self._index = index
-        self._texts: list[str] = []
+        self.index = index
+        self._text = _Growing()
         self._delta: tuple[bytes, bytes] | None = None
         self._place: Object = {}
         sender.keep(_ITEM_COST)
@@ -170,10 +190,10 @@ class Call:
         """More of its arguments; its name, once."""
         encoded = encode(text)
         self._sender.keep(len(encoded))
-        self._texts.append(text)
+        self._text.grow(encoded)
         if not self.name and name:
             self._begin(name)
-            encoded = encode("".join(self._texts))
+            encoded = self._text.encoded
         if len(encoded) > len(b'""') and self._delta is not None:
             self._sender.send_delta(self._delta[0], encoded, self._delta[1])
 
@@ -181,22 +201,22 @@ class Call:
         """The item is done; what it is."""
         if not self.name:
             self._begin("")
-        arguments = "".join(self._texts)
-        item = self._envelope.call(self._index, self._identity, self.name, arguments, status)
+        arguments = Raw(self._text.encoded)
+        item = self._envelope.call(self.index, self._identity, self.name, arguments, status)
         if "input" in item:
             self._sender.send("response.custom_tool_call_input.delta", {**self._place, "delta": item["input"]})
             self._sender.send("response.custom_tool_call_input.done", {**self._place, "input": item["input"]})
         else:
             done = {**self._place, "name": item["name"], "arguments": arguments}
             self._sender.send("response.function_call_arguments.done", done)
-        self._sender.send("response.output_item.done", {"output_index": self._index, "item": item})
+        self._sender.send("response.output_item.done", {"output_index": self.index, "item": item})
         return Raw(encode(item))
 
     def _begin(self, name: str) -> None:
         self.name = name
-        item = self._envelope.call(self._index, self._identity, name, "", "in_progress")
-        self._place = {"item_id": item["id"], "output_index": self._index}
-        self._sender.send("response.output_item.added", {"output_index": self._index, "item": item})
+        item = self._envelope.call(self.index, self._identity, name, "", "in_progress")
+        self._place = {"item_id": item["id"], "output_index": self.index}
+        self._sender.send("response.output_item.added", {"output_index": self.index, "item": item})
         if "input" not in item:
             kind = b"response.function_call_arguments.delta"
             head = b'event: %b\ndata: {"type":"%b","sequence_number":' % (kind, kind)

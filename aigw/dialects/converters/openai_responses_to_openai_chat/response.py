@@ -21,7 +21,11 @@ from aigw.dialects.converters.openai_responses_to_openai_chat.tools import (
     toolbox_of,
 )
 from aigw.dialects.converters.reading import Object
+from aigw.dialects.rawjson import decode
 from aigw.dialects.usage import Usage
+
+Text = str | Raw
+"""A string, or one that is encoded already."""
 
 _NULL = Raw(b"null")
 _ECHOED: Mapping[str, Raw] = {
@@ -82,7 +86,7 @@ class Envelope:
         """The id of a call: the upstream's, which has to come back; made up if there is none."""
         return given or f"call_{sha256(f'{self.identity} {index}'.encode()).hexdigest()[:24]}"
 
-    def call(self, index: int, identity: str, name: str, arguments: str, status: str) -> Object:
+    def call(self, index: int, identity: str, name: str, arguments: Text, status: str) -> Object:
         """The item of a call: of a function, or of the client's custom tool that a function stands for."""
         origin = self.toolbox.origin(name)
         custom = origin.kind == "custom"
@@ -96,7 +100,8 @@ class Envelope:
         if origin.namespace:
             item["namespace"] = origin.namespace
         if custom:
-            return {**item, "input": text_of_custom_call(arguments) if arguments else ""}
+            text = arguments if isinstance(arguments, str) else decode(arguments)
+            return {**item, "input": text_of_custom_call(text)}
         return {**item, "arguments": arguments}
 
     def message(self, index: int, parts: Sequence[Object], status: str) -> Object:
@@ -136,17 +141,17 @@ def _in_one_line(request: Body, name: str) -> Any:
     return request.get(name) if b"\n" in raw or b"\r" in raw else Raw(raw)
 
 
-def text_part(text: str, logprobs: Sequence[Any] = ()) -> Object:
+def text_part(text: Text, logprobs: Sequence[Any] = ()) -> Object:
     """A part of a message."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": list(logprobs)}
 
 
-def refusal_part(text: str) -> Object:
+def refusal_part(text: Text) -> Object:
     """A part of a message in which the model refuses."""
     return {"type": "refusal", "refusal": text}
 
 
-def reasoning_part(text: str) -> Object:
+def reasoning_part(text: Text) -> Object:
     """A part of a reasoning item."""
     return {"type": "reasoning_text", "text": text}
 

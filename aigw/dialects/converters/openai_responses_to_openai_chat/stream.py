@@ -100,9 +100,8 @@ class OpenResponse:
         self._told_usage = self._finished = False
         self._reason: str | None = None
         self._places = 0
-        self._speech: tuple[int, Speech] | None = None
+        self._speech: Speech | None = None
         self._calls: dict[int, Call] = {}
-        self._call_places: dict[int, int] = {}
         self._output: dict[int, Raw] = {}
         response = {"response": envelope.response("in_progress", [], None)}
         sender.send("response.created", response)
@@ -149,12 +148,11 @@ class OpenResponse:
 
     def _speaking(self, *, reasoning: bool = False) -> Speech:
         """The item of text or of reasoning that is open; the other one ends."""
-        if self._speech is not None and self._speech[1].reasoning is not reasoning:
+        if self._speech is not None and self._speech.reasoning is not reasoning:
             self._end_speech("completed")
         if self._speech is None:
-            place = self._next_place()
-            self._speech = place, Speech(self._sender, self._envelope, place, reasoning=reasoning)
-        return self._speech[1]
+            self._speech = Speech(self._sender, self._envelope, self._next_place(), reasoning=reasoning)
+        return self._speech
 
     def _take_call(self, piece: Object, position: int) -> None:
         """A piece of a call. Those of one call have one ``index``; where a server gives all calls the same one, or
@@ -169,8 +167,7 @@ class OpenResponse:
             if call is not None:
                 self._end_call(index)
             self._end_speech("completed")
-            place = self._call_places[index] = self._next_place()
-            call = self._calls[index] = Call(self._sender, self._envelope, place, identity)
+            call = self._calls[index] = Call(self._sender, self._envelope, self._next_place(), identity)
         call.grow(name, arguments)
 
     def _next_place(self) -> int:
@@ -185,16 +182,17 @@ class OpenResponse:
         if not self._places:
             self._speaking().grow("output_text", "")
         self._end_speech(self._status)
-        for index in sorted(self._calls, key=self._call_places.__getitem__):
+        for index in list(self._calls):
             self._end_call(index, self._status)
 
     def _end_speech(self, status: str) -> None:
         if self._speech is not None:
-            (place, speech), self._speech = self._speech, None
-            self._output[place] = speech.end(status)
+            speech, self._speech = self._speech, None
+            self._output[speech.index] = speech.end(status)
 
     def _end_call(self, index: int, status: str = "completed") -> None:
-        self._output[self._call_places.pop(index)] = self._calls.pop(index).end(status)
+        call = self._calls.pop(index)
+        self._output[call.index] = call.end(status)
 
 
 def _is_another(call: Call, name: str, identity: str, piece: Object) -> bool:
