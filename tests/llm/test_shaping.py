@@ -134,7 +134,6 @@ LIMITS: list[tuple[str, str, bool, bytes, bytes]] = [
     ("azure-openai", CHAT, False, b"{}", b'{"max_tokens":9}'),
     ("openai", RESPONSES, False, b"{}", b'{"max_output_tokens":9}'),
     ("openai-compatible", RESPONSES, False, b"{}", b'{"max_output_tokens":9}'),
-    ("azure-openai", RESPONSES, False, b"{}", b'{"max_output_tokens":9}'),
     ("openai", RESPONSES, True, b'{"max_output_tokens":5}', b'{"max_output_tokens":9}'),
     ("openai", "openai-embeddings", False, b"{}", b"{}"),
     ("openai-compatible", "openai-embeddings", True, b"{}", b"{}"),

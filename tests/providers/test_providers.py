@@ -34,9 +34,12 @@ TABLE: list[tuple[str, str | None, dict[str, str], dict[str, str], set[str]]] = 
     ),
     (
         "azure-openai",
-        None,
-        {CHAT: "/v1/chat/completions", RESPONSES: "/v1/responses", EMBEDDINGS: "/v1/embeddings"},
-        {RESPONSES: "max_output_tokens"},
+        "https://{conf.resource}.openai.azure.com",
+        {
+            CHAT: "/openai/deployments/{conf.deployment}/chat/completions?api-version={conf.api_version}",
+            EMBEDDINGS: "/openai/deployments/{conf.deployment}/embeddings?api-version={conf.api_version}",
+        },
+        {},
         {"model"},
     ),
     ("deepseek", "https://api.deepseek.com", {CHAT: "/chat/completions"}, {}, set()),
