@@ -143,7 +143,7 @@ def told_error(message: bytes) -> str | None:
     try:
         told = decode(message)
     except ValueError:
-        return "a message with headers that are none"
+        return "a message whose headers can't be read"
     match told.told(":message-type"):
         case "exception":
             return _sentence(told.told(":exception-type"), message_of(object_of(told.payload)))

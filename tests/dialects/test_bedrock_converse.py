@@ -240,7 +240,12 @@ def test_headers_that_are_none() -> None:
     message += struct.pack(">I", crc32(message))
     assert event_type(message) == ""
     _, error = watched(CONVERSE.watch(Usage(), hide_usage=False), [message])
-    assert str(error) == "the upstream reported an error: a message with headers that are none"
+    assert str(error) == "the upstream reported an error: a message whose headers can't be read"
+
+
+def test_messages_of_other_kinds_pass() -> None:
+    others = encode({":message-type": "ping"}) + encode({":message-type": 1, ":event-type": "messageStop"}) + encode({})
+    assert watched(CONVERSE.watch(Usage(), hide_usage=False), [others + CHAT]) == (others + CHAT, None)
 
 
 def test_an_event_with_long_headers_is_read_too() -> None:
