@@ -7,8 +7,9 @@ the client put between them waits. Pictures in a result, which chats don't have 
 ``developer`` is ``system``, which every server knows; those at the beginning are one message, because the templates
 of many open models take one, and only there. Reasoning goes back as ``reasoning_content`` where calls were made:
 DeepSeek wants it with these (https://api-docs.deepseek.com/guides/thinking_mode) and ignores it elsewhere. Dropped:
-its summary, made for people, and ``encrypted_content``, which OpenAI itself leaves away for another model. Refused:
-items that the gateway would have to remember (``item_reference``) and those of hosted tools.
+its summary, made for people, and ``encrypted_content``, which OpenAI itself leaves away for another model; ``id``,
+``status`` and ``phase`` of items, which say nothing to a chat. Refused: items that the gateway would have to remember
+(``item_reference``) and those of hosted tools.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Conversation:
     """Puts items in the order that chats have."""
 
     def __init__(self) -> None:
+        self._instructions: list[str] = []
         self._messages: list[Object] = []
         self._turn: Turn | None = None
         self._unanswered: set[str] = set()
@@ -81,7 +83,10 @@ class Conversation:
         """All of them."""
         self._end_turn()
         self._release()
-        return self._messages
+        system: list[Object] = []
+        if self._instructions:
+            system.append({"role": "system", "content": "\n\n".join(self._instructions)})
+        return system + self._messages
 
     def turn(self) -> Turn:
         """The model's turn, which others end."""
@@ -92,11 +97,10 @@ class Conversation:
 
     def instruct(self, text: str) -> None:
         """A system message, or more of the one at the beginning."""
-        first = self._messages[0] if len(self._messages) == 1 and self._turn is None else None
-        if first is not None and first["role"] == "system":
-            first["content"] += f"\n\n{text}"
-        else:
+        if self._messages or self._turn is not None:
             self.say("system", text)
+        else:
+            self._instructions.append(text)
 
     def say(self, role: str, content: str | list[Object]) -> None:
         """A message that is not the model's; it waits for the results of calls."""
