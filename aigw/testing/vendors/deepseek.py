@@ -43,6 +43,9 @@ class ThinkingAssistant(Assistant, tag="assistant"):
     prefix: bool | None = None
 
 
+DeepSeekMessage = System | Developer | User | ThinkingAssistant | ToolResult
+
+
 class Thinking(Strict):
     """Should it think?"""
 
@@ -52,7 +55,7 @@ class Thinking(Strict):
 class DeepSeekChat(ChatRequest):
     """What OpenAI takes, and what is DeepSeek's own."""
 
-    messages: Annotated[list[System | Developer | User | ThinkingAssistant | ToolResult], Meta(min_length=1)]  # type: ignore[assignment]
+    messages: Annotated[list[DeepSeekMessage], Meta(min_length=1)]  # type: ignore[assignment]  # lists are invariant
     thinking: Thinking | None = None
 
 

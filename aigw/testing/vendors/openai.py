@@ -19,7 +19,7 @@ from aigw.testing.vendors.checking import Complaint, Strict, checked, decoded
 from aigw.testing.vendors.openai_files import FilesAPI
 from aigw.testing.vendors.openai_responses import answer_response
 from aigw.testing.vendors.scenario import Heard
-from aigw.testing.vendors.vendor import CREATED, Answer, Refused, Vendor, whole
+from aigw.testing.vendors.vendor import CREATED, Answer, Refused, whole
 
 KINDS = {401: "invalid_request_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
 MODELS = ("gpt-fake", "text-embedding-fake", "whisper-fake")
@@ -49,7 +49,7 @@ class EmbeddingsRequest(Strict):
         return self.input
 
 
-class OpenAI(FilesAPI, Vendor):
+class OpenAI(FilesAPI):
     """The uploads are in ``files``."""
 
     provider = "openai"
