@@ -91,7 +91,7 @@ class Worker:
             self._obey(said)
         except CannotServe as e:
             self.failed = True
-            self.log.critical("{reason}", reason=str(e))
+            self.log.error("{reason}", reason=str(e))
             self.channel.close()
 
     def _obey(self, said: ToWorker) -> None:
