@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -10,6 +11,8 @@ from aigw.balancing.pool import Memory
 from aigw.balancing.tiers import PriorityOrder
 from aigw.ports import Clock, Meter
 from aigw.upstream.clients import Clients
+from aigw.upstream.gcp_tokens import GcpTokens
+from aigw.upstream.profile import Profile
 
 
 @attrs.frozen(kw_only=True)
@@ -30,3 +33,8 @@ class Parts:
     memory: Memory
     meter: Meter
     defaults: Defaults
+
+    @functools.cached_property
+    def gcp_tokens(self) -> GcpTokens:
+        """The access tokens of Google Cloud accounts."""
+        return GcpTokens(self.clients.client(Profile()), self.clock, self.now)

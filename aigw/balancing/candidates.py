@@ -48,6 +48,12 @@ class Candidates(Generic[T]):
         self._last_started = now
         return _begin(self._pool, instance, len(self._tried), now)
 
+    def instead_of(self, turn: Turn[T], now: float) -> Turn[T] | None:
+        """Begin an attempt in place of one that never was, because its instance can't take this request; or None."""
+        self._without = {*self._without, turn.instance.name}
+        self._tried.discard(turn.instance.name)
+        return self.next_candidate(now)
+
     def has_more(self, now: float) -> bool:
         """Could another instance take over, if the attempt under way broke or stalled now? Changes nothing."""
         return self._pool.policy.replaces_streams and self._another(now)

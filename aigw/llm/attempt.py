@@ -5,6 +5,7 @@ Whatever goes wrong here before there is a Reply is a `GatewayError` that anothe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -14,13 +15,15 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 
 from aigw.balancing.candidates import Candidates, Turn
 from aigw.balancing.deadlines import attempt_deadline
-from aigw.dialects.dialect import Prepared, Verdict
-from aigw.errors import UpstreamBadReply, UpstreamReplyTooLarge, UpstreamTimeout
+from aigw.dialects.dialect import Verdict
+from aigw.errors import GatewayError, UpstreamBadReply, UpstreamReplyTooLarge, UpstreamTimeout
 from aigw.exchange import Exchange, HeaderList, Reply
 from aigw.llm.call import Call
-from aigw.llm.endpoint import outgoing_headers, relayed_headers
+from aigw.llm.endpoint import JSON, outgoing_headers, relayed_headers
+from aigw.llm.scrubbing import Scrubber
 from aigw.llm.target import Target
 from aigw.llm.watching import FirstToken, UsageInTail
+from aigw.llm.ways import PASSTHROUGH, Way
 from aigw.ports import CallLabels, Clock
 from aigw.received import derived_of
 from aigw.upstream.body import UpstreamBody
@@ -31,6 +34,10 @@ HELD_STREAM = 256 * 1024
 """The most bytes of a stream that are held while its first real event is awaited; past that it is relayed."""
 COLLECTED = 1024 * 1024
 """A complete answer up to this size is collected before it is sent on; a longer one is relayed as it comes."""
+CONVERTED = 32 * 1024 * 1024
+"""The largest answer that is converted, which has to be collected for that."""
+JSON_TYPE = b"application/json"
+_WITH_BODY = ("POST", "PUT", "PATCH")
 DECODED = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
@@ -45,15 +52,19 @@ class Try:
     call: Call
     target: Target
     clock: Clock
+    now: Callable[[], float]
     timeouts: Timeouts
     candidates: Candidates[Target]
     started: float
     turn: Turn[Target]
     labels: CallLabels
     status: int | None = None
+    _hide_usage: bool = False
+    _sent_headers: HeaderBlock | None = None
     _timeout: Timeout | None = None
     _wait: float | None = None
     _expired: bool = False
+    _way: Way = attrs.field(init=False)
     _head: Deferred[Any] = attrs.field(init=False)
     _fields: HeaderList = attrs.field(init=False)
     _names: list[bytes] = attrs.field(init=False)
@@ -66,11 +77,45 @@ class Try:
         :raises GatewayError: if nothing can be sent.
         """
         target, call, exchange = self.target, self.call, self.exchange
-        url = target.url(call.dialect.name, exchange.path)
-        data = target.shape(call.dialect.name).outgoing(call.body, self._prepared.sets)
-        self._head = target.client.request("POST", url, headers=self._headers_to_send(), data=data)
+        self._way = way = target.way(call.dialect.name)
+        if call.opaque:
+            url, data = target.passed_url(exchange.path, exchange.target), exchange.body
+        else:
+            url, data = self._outgoing(way)
+        method = exchange.method.decode("ascii")
+        headers = self._headers_to_send()
+        signed = headers if target.signer is None else target.signer.sign(method, url, headers, data)
+        if isinstance(signed, Deferred):
+            self._head = signed.addCallback(lambda ready: self._send(method, url, ready, data))
+        else:
+            self._head = self._send(method, url, signed, data)
         self._start_timeout(target.deadlines.first_byte)
         return self._head.addCallbacks(self._answered, self._unanswered)
+
+    def _outgoing(self, way: Way) -> tuple[bytes, bytes]:
+        """Where the request goes, and its body there."""
+        target, call, exchange = self.target, self.call, self.exchange
+        body, prepared, streams, decided = call.body, call.prepared, call.streams, target.decided
+        if way.converter is not None:
+            body = way.converter.request(body, exchange.model)
+        if decided:
+            streams = decided.get("stream", streams) is True
+        if decided or way.converter is not None:
+            prepared = way.dialect.prepare(body.changed(decided) if decided else body)
+            exchange.request_type = "ai_stream" if streams else "ai_chat"
+        self._hide_usage = not prepared.client_asked_usage and way.converter is None
+        if call.dialect.name == PASSTHROUGH:
+            url = target.passed_url(exchange.path, exchange.target)
+        else:
+            url = target.url(way.dialect.name, streams=streams, model=exchange.model)
+        return url, way.shape_for(call.body).outgoing(body, prepared.sets)
+
+    def _send(self, method: str, url: bytes, headers: HeaderBlock, data: bytes) -> Deferred[Any]:
+        self._sent_headers = headers
+        head: Deferred[Any] = self.target.client.request(
+            method, url, headers=headers, data=data if data or method in _WITH_BODY else None
+        )
+        return head
 
     def _headers_to_send(self) -> HeaderBlock:
         """The client's, as far as they go along, and ours; worked out once for heads that come again and again."""
@@ -78,7 +123,11 @@ class Try:
         derived = derived_of(client)
         block: HeaderBlock | None = derived.get(target)
         if block is None:
-            block = outgoing_headers(client, target.headers, target.header_names, target.brings_own_key)
+            defaults = [] if self.call.opaque else JSON
+            more = [(name.encode(), value.encode()) for name, value in target.provider.headers.items()]
+            block = outgoing_headers(
+                client, target.headers, target.header_names, target.brings_own_key, [*defaults, *more]
+            )
             derived[target] = block
         return block
 
@@ -112,18 +161,14 @@ class Try:
             response.deliverBody(rejected := self._body(response, streams=False))
             rejected.abort()
             raise UpstreamBadReply(_why_not_relayed(response.code))
-        streams = response.code == 200 and self._media_type == b"text/event-stream"
+        if response.code == 401 and self.target.signer is not None and self._sent_headers is not None:
+            self.target.signer.refused(self._sent_headers)
+        streams = response.code == 200 and self._media_type == self._way.dialect.stream_type
         if not streams and (reply := self._at_once(response)) is not None:
             return reply
         body = self._body(response, streams)
         response.deliverBody(body)
         return Deferred.fromCoroutine(self._stream(response, body) if streams else self._answer(response, body))
-
-    @property
-    def _prepared(self) -> Prepared:
-        """What is added to the body; an instance whose options decide on streaming has the last word there."""
-        decided = self.target.decided
-        return self.call.dialect.prepare(self.call.body.changed(decided)) if decided else self.call.prepared
 
     def _time_left(self, phase: float | None) -> float | None:
         """Seconds for a phase that begins now, within the attempt's and the request's deadline; None = no limit."""
@@ -160,63 +205,105 @@ class Try:
             return None
         if self.target.max_bytes is not None and len(raw) > self.target.max_bytes:
             raise UpstreamReplyTooLarge("the upstream's reply is over max_response_bytes")
+        return self._whole(200, raw)
+
+    def _whole(self, status: int, raw: bytes) -> Reply:
+        """The reply for a complete answer."""
         self._first_token_came()
-        self.call.dialect.body_usage(raw, self.exchange.usage)
-        return Reply(status=200, headers=self._headers(), body=raw)
+        self._way.dialect.body_usage(raw, self.exchange.usage)
+        converter = self._way.converter
+        if converter is None:
+            return Reply(status=status, headers=self._headers(), body=raw)
+        body = self._scrubbed(lambda: converter.answer(self.call.body, raw, int(self.now())))
+        return Reply(status=status, headers=self._headers(JSON_TYPE), body=body)
+
+    def _scrubbed(self, work: Callable[[], bytes]) -> bytes:
+        """What a converter makes of an answer; what it complains of may quote the answer."""
+        try:
+            return work()
+        except GatewayError as error:
+            raise type(error)(self.target.scrubber.text(error.message), param=error.param) from None
 
     async def _answer(self, response: IResponse, body: UpstreamBody) -> Reply:
+        converter = self._way.converter
         collects = self._media_type == b"application/json" and self.exchange.buffering
         if self.candidates.goes_on_after(response.code, self.clock.seconds()):
             return Reply(status=response.code, headers=self._headers(), source=body)
-        if collects or response.code >= 400:
-            await body.watch(_never_enough, COLLECTED)
-        self._first_token_came()
+        if converter is not None or collects or response.code >= 400:
+            await body.watch(_never_enough, COLLECTED if converter is None else CONVERTED)
         if response.code >= 400:
+            self._first_token_came()
             return self._error(response, body)
-        headers, usage = self._headers(), self.exchange.usage
+        if converter is not None and not body.complete:
+            body.abort()
+            raise UpstreamReplyTooLarge(f"the upstream's reply is over {CONVERTED} bytes, more than is converted")
         if body.complete:
-            self.call.dialect.body_usage(raw := body.held(), usage)
-            return Reply(status=response.code, headers=headers, body=raw)
+            return self._whole(response.code, body.held())
+        self._first_token_came()
         length = None if response.length is UNKNOWN_LENGTH or self._encoding in DECODED else response.length
-        reply = Reply(status=response.code, headers=headers, source=body, length=length)
-        return reply.through(UsageInTail(self.call.dialect, usage))
+        reply = Reply(status=response.code, headers=self._headers(), source=body, length=length)
+        return reply.through(UsageInTail(self._way.dialect, self.exchange.usage))
 
     def _error(self, response: IResponse, body: UpstreamBody) -> Reply:
         """An error that quotes the credentials it refused must not show them to the client."""
-        headers, scrubber = self._headers(), self.target.scrubber
+        scrubber, converter = self._scrubber(), self._way.converter
+        if converter is not None:
+            raw = scrubber.whole(body.held())
+            if not body.complete:
+                body.abort()
+            answer = converter.error(response.code, raw)
+            return Reply(status=response.code, headers=self._headers(JSON_TYPE), body=answer)
+        headers = self._headers()
         if body.complete:
             return Reply(status=response.code, headers=headers, body=scrubber.whole(body.held()))
         return Reply(status=response.code, headers=headers, source=body).through(scrubber.stream())
+
+    def _scrubber(self) -> Scrubber:
+        """For the instance's credentials, those of this one request included."""
+        signer = self.target.signer
+        if signer is None:
+            return self.target.scrubber
+        return Scrubber([*self.target.scrubber.values, *signer.secrets(self._sent_headers)])
 
     def _first(self, name: bytes) -> bytes:
         """The lower-case value of the first field of this name, or nothing."""
         return self._fields[self._names.index(name)][1].strip().lower() if name in self._names else b""
 
-    def _headers(self) -> HeaderList:
-        return relayed_headers(self._fields, self._names, decoded=self._encoding in DECODED)
+    def _headers(self, media_type: bytes | None = None) -> HeaderList:
+        """What of the upstream's header reaches the client; ``media_type``: what its answer was converted to."""
+        headers = relayed_headers(self._fields, self._names, decoded=self._encoding in DECODED)
+        if media_type is None:
+            return headers
+        kept = [field for field in headers if not field[0].lower().startswith(b"content-")]
+        return [(b"Content-Type", media_type), *kept]
 
     # A stream of events.
 
     async def _stream(self, response: IResponse, body: UpstreamBody) -> Reply:
-        dialect = self.call.dialect
-        began = False
+        way, began = self._way, False
         if self.candidates.has_more(self.clock.seconds()):
             began = await self._hold(body)
-        reply = Reply(status=response.code, headers=self._headers(), source=body, error_event=dialect.error_event)
+        client = self.call.dialect
+        headers = self._headers(None if way.converter is None else client.stream_type)
+        reply = Reply(status=response.code, headers=headers, source=body, error_event=client.error_event)
         if began:
             self._first_token_came()
         else:
             self._await_first_token(reply, body)
-        watch = dialect.watch(self.exchange.usage, hide_usage=not self._prepared.client_asked_usage)
+        watch = way.dialect.watch(self.exchange.usage, hide_usage=self._hide_usage)
         body.ends_when(lambda: watch.over)
-        return reply.through(self.target.scrubber.errors_of(watch))
+        reply.through(self.target.scrubber.errors_of(watch))
+        if way.converter is not None:
+            converted = way.converter.stream(self.call.body, int(self.now()))
+            reply.through(self.target.scrubber.errors_of(converted))
+        return reply
 
     async def _hold(self, body: UpstreamBody) -> bool:
         """Hold the stream until its first real event (True), or until it has been held long enough (False).
 
         :raises UpstreamError: if it fails, ends or stalls before; nobody has seen a byte of it then.
         """
-        holder = self.call.dialect.holder()
+        holder = self._way.dialect.holder()
         verdict = Verdict.WAIT
 
         def judge(data: bytes) -> bool:
@@ -264,7 +351,7 @@ class Try:
             if verdict is Verdict.REAL:
                 self._first_token_came()
 
-        reply.through(FirstToken(self.call.dialect.holder(), began)).afterwards(done)
+        reply.through(FirstToken(self._way.dialect.holder(), began)).afterwards(done)
 
     def _first_token_came(self) -> None:
         self.exchange.timeline.first_token = self.clock.seconds()

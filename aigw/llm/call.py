@@ -7,31 +7,58 @@ import attrs
 from aigw.dialects import detect
 from aigw.dialects.body import Body
 from aigw.dialects.dialect import Dialect, Prepared
+from aigw.dialects.passthrough import AS_IT_IS, Passthrough
 from aigw.errors import MethodNotAllowed, UnsupportedMediaType
 from aigw.exchange import Exchange
 
+_JSON_ONLY = (
+    "/chat/completions",
+    "/completions",
+    "/responses",
+    "/embeddings",
+    "/messages",
+    "/count_tokens",
+    "/converse",
+    "/converse-stream",
+)
+"""What is posted to these paths is JSON, so that whatever else is has to be a mistake."""
 
-@attrs.frozen(kw_only=True)
+_PASSTHROUGH = Passthrough()
+_NOTHING = Body.parse(b"{}")
+
+
+@attrs.define(kw_only=True)
 class Call:
-    """A request in a dialect. ``model``: as the client named it, may be empty. ``prepared``: what the gateway adds."""
+    """A request in a dialect. ``model``: as the client named it, may be empty. ``prepared``: what the gateway adds.
+
+    ``opaque``: it is no JSON object, and is passed through as it is; ``body`` is empty then.
+    """
 
     dialect: Dialect
     body: Body
     streams: bool
     model: str
     prepared: Prepared
+    opaque: bool = False
 
 
-def read_call(exchange: Exchange) -> Call:
+def read_call(exchange: Exchange, *, passes: bool = True) -> Call:
     """Read the body; the exchange learns its type and model, for log and metrics.
 
-    :raises MethodNotAllowed: for anything but POST.
-    :raises UnsupportedMediaType: if it is labelled as anything but JSON.
+    ``passes``: is there an instance that takes anything below ``/v1/`` (lists of models, files, audio)?
+
+    :raises MethodNotAllowed: for anything but POST, if that can't be passed through.
+    :raises UnsupportedMediaType: if it is labelled as anything but JSON, likewise.
     :raises InvalidJSON: if it is no JSON object.
     """
-    if exchange.method != b"POST":
-        raise MethodNotAllowed("this route takes POST requests with a JSON body", headers=((b"Allow", b"POST"),))
-    _check_content_type(exchange)
+    if exchange.method != b"POST" or not _is_json(exchange):
+        if (
+            passes
+            and "/v1/" in exchange.path
+            and not (exchange.method == b"POST" and exchange.path.endswith(_JSON_ONLY))
+        ):
+            return Call(dialect=_PASSTHROUGH, body=_NOTHING, streams=False, model="", prepared=AS_IT_IS, opaque=True)
+        _refuse(exchange)
     body = Body.parse(exchange.body)
     dialect = detect(exchange.path, body)
     streams, model = dialect.streams(body, exchange.path), dialect.model(body, exchange.path)
@@ -40,9 +67,20 @@ def read_call(exchange: Exchange) -> Call:
     return Call(dialect=dialect, body=body, streams=streams, model=model, prepared=dialect.prepare(body))
 
 
-def _check_content_type(exchange: Exchange) -> None:
-    values = exchange.headers.getRawHeaders(b"content-type") or [b"application/json"]
-    media_type = values[0].partition(b";")[0].strip().lower()
-    if media_type != b"application/json":
-        shown = media_type.decode("ascii", "replace")[:100]
-        raise UnsupportedMediaType(f'Content-Type: expected application/json, got "{shown}"')
+def _is_json(exchange: Exchange) -> bool:
+    values = exchange.headers.getRawHeaders(b"content-type")
+    if values is None or values[0] == b"application/json":
+        return True
+    return _media_type(values[0]) == b"application/json"
+
+
+def _media_type(value: bytes) -> bytes:
+    return value.partition(b";")[0].strip().lower()
+
+
+def _refuse(exchange: Exchange) -> None:
+    if exchange.method != b"POST":
+        raise MethodNotAllowed("this route takes POST requests with a JSON body", headers=((b"Allow", b"POST"),))
+    values = exchange.headers.getRawHeaders(b"content-type") or [b""]
+    shown = _media_type(values[0]).decode("ascii", "replace")[:100]
+    raise UnsupportedMediaType(f'Content-Type: expected application/json, got "{shown}"')

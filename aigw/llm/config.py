@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import attrs
 from msgspec import Meta
 
-from aigw.model.schema import Secret
+from aigw.model.schema import Invalid, Secret, decode
 from aigw.providers import PROVIDERS
 
 if TYPE_CHECKING:
@@ -29,11 +29,35 @@ DEFAULT_MAX_REQUEST_BODY = 64 * 1024 * 1024
 
 
 @attrs.frozen(kw_only=True)
+class GcpAuth:
+    """A Google Cloud service account, whose key is exchanged for access tokens."""
+
+    service_account_json: (
+        Annotated[Secret, Meta(description="default: the environment variable GCP_SERVICE_ACCOUNT")] | None
+    ) = attrs.field(default=None, repr=False)
+    max_ttl: Annotated[int, Meta(ge=1, description="seconds that a token is used at most")] | None = None
+    expire_early_secs: Annotated[int, Meta(ge=0, description="seconds before its end a token is not used any more")] = (
+        60
+    )
+
+
+@attrs.frozen(kw_only=True)
+class AwsAuth:
+    """An AWS access key, with which each request is signed."""
+
+    access_key_id: Secret = attrs.field(repr=False)
+    secret_access_key: Secret = attrs.field(repr=False)
+    session_token: Secret | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
 class Auth:
     """Credentials for the upstream; ``{}`` = the client's own are forwarded (bring your own key)."""
 
     header: dict[Name, Secret] = attrs.field(factory=dict, repr=False)
     query: dict[Name, Secret] = attrs.field(factory=dict, repr=False)
+    gcp: GcpAuth | None = None
+    aws: AwsAuth | None = None
 
     def __attrs_post_init__(self) -> None:
         """:raises ValueError: for a value that could not stand in a header."""
@@ -125,10 +149,30 @@ class Model(Transport):
 
     def __attrs_post_init__(self) -> None:
         """:raises ValueError: for what spans fields."""
-        if PROVIDERS[self.provider].base is None and self.override.endpoint is None:
+        provider, endpoint = PROVIDERS[self.provider], self.override.endpoint
+        for signing in ("gcp", "aws"):
+            if getattr(self.auth, signing) is not None and provider.signs != signing:
+                raise ValueError(f"auth.{signing}: means nothing to provider {self.provider}")
+        if provider.conf is not None and (provider.conf_always or endpoint is None or self.provider_conf):
+            try:
+                conf = conf_of(self)
+            except Invalid as e:
+                raise ValueError(str(e.under("provider_conf"))) from None
+        else:
+            conf = None
+        if endpoint is None and provider.base_of(conf) is None:
             raise ValueError(f"override.endpoint: required for provider {self.provider}")
         if not isinstance(self.options.get("model", ""), str):
             raise ValueError("options.model: expected a string")
+
+
+def conf_of(model: Model) -> Any:
+    """What a vendor of its own needs to know (`Provider.conf`), read from ``provider_conf``.
+
+    :raises Invalid: if it is not there, or not as it should be.
+    """
+    conf = PROVIDERS[model.provider].conf
+    return None if conf is None else decode(model.provider_conf, conf)
 
 
 @attrs.frozen(kw_only=True, slots=False)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote_plus, urlencode, urlsplit
 
 from twisted.web.http_headers import Headers
 
 from aigw.exchange import HOP_BY_HOP, HeaderList
-from aigw.providers.provider import Provider
 from aigw.upstream.headers import HeaderBlock
 
 _OF_THE_CONNECTION = HOP_BY_HOP | {b"proxy-authorization"}
+JSON: HeaderList = [(b"Content-Type", b"application/json")]
 CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key"})
 NOT_FORWARDED = _OF_THE_CONNECTION | {b"host", b"content-length", b"accept-encoding", b"cookie", b"expect"}
 NOT_RELAYED = _OF_THE_CONNECTION | {
@@ -27,32 +27,52 @@ NOT_RELAYED = _OF_THE_CONNECTION | {
 _NOT_RELAYED_DECODED = NOT_RELAYED | {b"content-encoding"}
 
 
-def url_of(endpoint: str | None, provider: Provider, dialect: str, path: str, query: Mapping[str, str]) -> bytes | None:
-    """The URL for a dialect; None if the provider does not speak it.
+def has_path(endpoint: str | None) -> bool:
+    """Does an endpoint say by itself where requests go?"""
+    return endpoint is not None and urlsplit(endpoint).path not in ("", "/")
 
-    An ``endpoint`` with a path is used as it is; without, the provider's path follows, or (for what is passed through)
-    ``path``, the client's own.
+
+def url_of(base: str, path: str | None, query: Mapping[str, str]) -> bytes:
+    """The URL of an endpoint. ``path``: percent-encoded, its query may follow; None = ``base`` has one.
+
+    ``query``: of the instance's credentials, which win over parameters of the same name.
     """
-    base = endpoint or provider.base or ""
     parts = urlsplit(base)
-    if parts.path in ("", "/"):
-        suffix = provider.paths.get(dialect) if dialect != "passthrough" else quote(path, safe="/:@!$&'()*+,;=-._~")
-        if suffix is None:
-            return None
-        parts = parts._replace(path=suffix)
+    if path is not None:
+        path, _, more = path.partition("?")
+        kept = [pair for pair in more.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in query]
+        parts = parts._replace(path=path, query="&".join(filter(None, [parts.query, *kept])))
     if query:
         parts = parts._replace(query="&".join(filter(None, [parts.query, urlencode(query)])))
     return parts.geturl().encode("ascii")
 
 
-def outgoing_headers(
-    client: Headers, own: HeaderBlock, own_names: frozenset[bytes], with_credentials: bool
-) -> HeaderBlock:
-    """What goes to the upstream: the client's headers less those of its connection and its credentials, and ours; and
-    a Content-Type in any case.
+def passed_path(path: str, target: bytes, chat: str | None) -> str:
+    """What of a client's path the upstream knows too, percent-encoded, and the query as the client wrote it.
 
-    ``own``: the instance's ``auth.header``; ``own_names``: their lower-case names. ``with_credentials``: the client
-    brings its own key.
+    From ``/v1/`` on, if that is in it; where the vendor's chat has another prefix, that one. ``path``: percent-decoded,
+    ``target``: the request's, as sent. ``chat``: the vendor's path for chat completions.
+    """
+    start = path.find("/v1/")
+    if start >= 0:
+        path = path[start:]
+        if chat is not None and chat.endswith("/chat/completions"):
+            path = chat.removesuffix("/chat/completions") + path.removeprefix("/v1")
+    query = target.partition(b"?")[2].partition(b"#")[0].decode("ascii", "replace")
+    return quote(path, safe="/:@!$&'()*+,;=-._~") + ("?" + query if query else "")
+
+
+def outgoing_headers(
+    client: Headers,
+    own: HeaderBlock,
+    own_names: frozenset[bytes],
+    with_credentials: bool,
+    defaults: HeaderList = JSON,
+) -> HeaderBlock:
+    """What goes to the upstream: the client's headers less those of its connection and its credentials, and ours.
+
+    ``own``: the instance's ``auth.header``; ``own_names``: lower-case names of these and of others that the client does
+    not decide. ``with_credentials``: the client brings its own key. ``defaults``: what goes along if nobody has it.
     """
     connection = client.getRawHeaders(b"connection")
     kept = _kept(own_names, with_credentials)
@@ -62,8 +82,10 @@ def outgoing_headers(
     for name, values in client.getAllRawHeaders():
         if name.lower() not in kept:
             fields += [(name, value) for value in values]
-    if b"content-type" not in own_names and (b"content-type" in kept or not client.hasHeader(b"content-type")):
-        fields.append((b"Content-Type", b"application/json"))
+    for name, value in defaults:
+        lower = name.lower()
+        if lower not in own_names and (lower in kept or not client.hasHeader(lower)):
+            fields.append((name, value))
     return own.plus(fields)
 
 

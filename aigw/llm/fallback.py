@@ -18,10 +18,11 @@ from aigw.balancing.fallback import Reason
 from aigw.balancing.health import Condition, available
 from aigw.balancing.pool import Pool
 from aigw.balancing.retry_after import retry_after
-from aigw.errors import GatewayError, NoInstance
+from aigw.errors import GatewayError, NoInstance, Unconvertible
 from aigw.exchange import Attempt, Exchange, Outcome, Reply
 from aigw.llm.attempt import Try
-from aigw.llm.call import Call
+from aigw.llm.call import Call, read_call
+from aigw.llm.endpoint import has_path
 from aigw.llm.target import Target
 from aigw.parts import Parts
 from aigw.pipeline import PluginSite
@@ -30,6 +31,9 @@ from aigw.upstream.body import UpstreamBody
 from aigw.upstream.timeouts import Timeouts
 
 log = Logger()
+
+OPAQUE = "opaque"
+"""In place of a dialect: what is no JSON object."""
 
 MOMENT = 0.001
 """Seconds; an attempt with less time than that is none."""
@@ -59,9 +63,14 @@ class Backend:
         """Names of the instances that do not speak a dialect; none if no instance does (one of them says so then)."""
         if dialect not in self._mute:
             targets = [target for tier in self.pool.tiers for target in tier]
-            mute = frozenset(target.name for target in targets if not target.speaks(dialect))
+            mute = frozenset(target.name for target in targets if not _takes(target, dialect))
             self._mute[dialect] = frozenset() if len(mute) == len(targets) else mute
         return self._mute[dialect]
+
+    @functools.cached_property
+    def passes(self) -> bool:
+        """Is there an instance that takes requests of all kinds?"""
+        return any(_takes(target, OPAQUE) for tier in self.pool.tiers for target in tier)
 
     def show_circuit(self, instance: str) -> None:
         """Tell the meter if an instance's circuit has changed."""
@@ -74,11 +83,24 @@ class Backend:
             self.parts.meter.circuit_changed(self.site.route_id, instance, state)
 
 
+def _takes(target: Target, dialect: str) -> bool:
+    """An endpoint with a path takes what is posted there, and nothing else."""
+    return not has_path(target.endpoint) if dialect == OPAQUE else target.speaks(dialect)
+
+
 _STATES: Mapping[Condition, CircuitState] = {
     Condition.OPEN: "open",
     Condition.HALF_OPEN: "half_open",
     Condition.PROBING: "half_open",
 }
+
+
+def answer(exchange: Exchange, backend: Backend) -> Deferred[Reply]:
+    """What the instances of a plugin make of a request.
+
+    :raises GatewayError: if it can't be understood.
+    """
+    return Chain(exchange, read_call(exchange, passes=backend.passes), backend).answer()
 
 
 class Chain:
@@ -89,7 +111,7 @@ class Chain:
         self.call = call
         self.backend = backend
         self.parts = backend.parts
-        self.candidates = Candidates(backend.pool, without=backend.mute(call.dialect.name))
+        self.candidates = Candidates(backend.pool, without=backend.mute(OPAQUE if call.opaque else call.dialect.name))
 
     def answer(self) -> Deferred[Reply]:
         """The first reply that needs no other instance, or the last one's; fails with the last one's error."""
@@ -114,6 +136,7 @@ class Chain:
             call=self.call,
             target=target,
             clock=self.parts.clock,
+            now=self.parts.now,
             timeouts=self.backend.timeouts,
             candidates=self.candidates,
             started=now,
@@ -122,10 +145,22 @@ class Chain:
         )
         try:
             trying = attempt.reply()
+        except Unconvertible as error:
+            if (other := self._pass_over(attempt)) is not None:
+                return self._try(other)
+            trying = fail(error)
         except GatewayError as error:
             trying = fail(error)
         trying.addCallbacks(self._answered, self._failed, callbackArgs=(attempt,), errbackArgs=(attempt,))
         return trying
+
+    def _pass_over(self, attempt: Try) -> Turn[Target] | None:
+        """Another instance, which may take the request as it is, or convert it to something else."""
+        other = self.candidates.instead_of(attempt.turn, self.parts.clock.seconds())
+        if other is not None:
+            self._over(attempt, Outcome.DONE, None)
+            self.exchange.attempts.pop()
+        return other
 
     def _record(self, attempt: Try, now: float, error: str | None) -> None:
         record = self.exchange.attempts[-1]

@@ -17,7 +17,8 @@ class Scrubber:
     """Masks the credentials among ``values``: each of them, and its part behind a scheme word."""
 
     def __init__(self, values: Iterable[str]) -> None:
-        parts = {part for value in values for part in (value, value.rpartition(" ")[2]) if len(part) >= SHORTEST}
+        self.values = tuple(values)
+        parts = {part for value in self.values for part in (value, value.rpartition(" ")[2]) if len(part) >= SHORTEST}
         longest_first = sorted((part.encode() for part in parts), key=len, reverse=True)
         self._pattern = re.compile(b"|".join(map(re.escape, longest_first))) if longest_first else None
         self._longest = max(map(len, longest_first), default=0)

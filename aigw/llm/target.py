@@ -10,13 +10,22 @@ from treq.client import HTTPClient
 
 from aigw.balancing.deadlines import Deadlines, deadlines_of
 from aigw.balancing.sharing import Digest
-from aigw.errors import InstanceUnusable, UnsupportedDialect
+from aigw.errors import BadRequest, InstanceUnusable, UnsupportedDialect
 from aigw.exchange import HeaderList
-from aigw.llm.config import DEFAULT_KEEPALIVE_POOL, DEFAULT_KEEPALIVE_TIMEOUT, DEFAULT_TIMEOUT, Model, Transport
-from aigw.llm.endpoint import url_of
+from aigw.llm.config import (
+    DEFAULT_KEEPALIVE_POOL,
+    DEFAULT_KEEPALIVE_TIMEOUT,
+    DEFAULT_TIMEOUT,
+    Model,
+    Transport,
+    conf_of,
+)
+from aigw.llm.endpoint import has_path, passed_path, url_of
 from aigw.llm.scrubbing import Scrubber
-from aigw.llm.shaping import Shape, shape_of
+from aigw.llm.signing import Signer, signer_of
+from aigw.llm.ways import BY_NAME, PASSTHROUGH, Way, way_to
 from aigw.model.references import Unresolved, resolve
+from aigw.model.schema import Invalid
 from aigw.providers import PROVIDERS
 from aigw.providers.provider import Provider
 from aigw.upstream.headers import HeaderBlock
@@ -27,14 +36,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MOST_URLS = 256
+"""URLs that are remembered of an instance whose clients name the model that is in them."""
+
 
 @attrs.define(kw_only=True, eq=False)
 class Target:
     """One instance at work.
 
-    ``headers``: its own, credentials included (hidden from repr). ``brings_own_key``: the client's credentials are
-    forwarded. ``scrubber``: keeps its credentials from clients. ``problem``: why it can't be called (an
-    environment variable is missing), or None. ``decided``: those of its options that decide on streaming.
+    ``conf``: what its vendor needs to know. ``headers``: its own, credentials included (hidden from repr).
+    ``header_names``: those that a client does not decide. ``brings_own_key``: the client's credentials are forwarded.
+    ``signer``: authenticates each request. ``scrubber``: keeps its credentials from clients. ``problem``: why it can't
+    be called (an environment variable is missing), or None. ``decided``: those of its options that decide on streaming.
     """
 
     name: str
@@ -42,6 +55,7 @@ class Target:
     priority: int
     model: Model = attrs.field(repr=False)
     provider: Provider
+    conf: Any
     client: HTTPClient = attrs.field(repr=False)
     deadlines: Deadlines
     max_stream: float | None
@@ -50,55 +64,79 @@ class Target:
     header_names: frozenset[bytes]
     query: Mapping[str, str] = attrs.field(repr=False)
     brings_own_key: bool
+    signer: Signer | None = attrs.field(repr=False)
     scrubber: Scrubber = attrs.field(repr=False)
     problem: str | None
     decided: Mapping[str, Any]
-    _shapes: dict[str, Shape] = attrs.field(factory=dict, repr=False, init=False)
-    _urls: dict[str, bytes | None] = attrs.field(factory=dict, repr=False, init=False)
+    _ways: dict[str, Way | None] = attrs.field(factory=dict, repr=False, init=False)
+    _urls: dict[tuple[str, bool, str], bytes] = attrs.field(factory=dict, repr=False, init=False)
 
-    def shape(self, dialect: str) -> Shape:
-        """What it changes in bodies of a dialect."""
-        if dialect not in self._shapes:
-            self._shapes[dialect] = shape_of(self.model, self.provider, dialect)
-        return self._shapes[dialect]
+    @property
+    def endpoint(self) -> str | None:
+        """Where the operator says that it is."""
+        return self.model.override.endpoint
 
-    def url(self, dialect: str, path: str) -> bytes:
-        """Where requests of a dialect go; ``path``: the client's, for what is passed through.
+    def speaks(self, dialect: str) -> bool:
+        """Can requests of this dialect be sent here, converted if need be?"""
+        if dialect not in self._ways:
+            self._ways[dialect] = way_to(self.model, self.provider, self.conf, dialect)
+        return self._ways[dialect] is not None
+
+    def way(self, dialect: str) -> Way:
+        """How requests of a dialect get here.
 
         :raises InstanceUnusable: if the instance can't be called at all.
         :raises UnsupportedDialect: naming what the provider supports.
         """
         if self.problem is not None:
             raise InstanceUnusable(f"instance {self.name} can't be called: {self.problem}")
-        if dialect == "passthrough":
-            url = url_of(self.model.override.endpoint, self.provider, dialect, passed_path(path), self.query)
-        else:
-            url = self._fixed_url(dialect)
-        if url is None:
-            supported = ", ".join(self.provider.paths)
+        way = self._ways[dialect] if self.speaks(dialect) else None
+        if way is None:
+            supported = ", ".join(name for name in BY_NAME if name != PASSTHROUGH and self.speaks(name))
             raise UnsupportedDialect(
                 f"provider {self.provider.name} does not support {dialect} (supported: {supported})"
             )
+        return way
+
+    def url(self, dialect: str, *, streams: bool = False, model: str = "") -> bytes:
+        """Where requests in a dialect that it speaks itself go.
+
+        :raises BadRequest: if the model is a part of the URL and none is named.
+        """
+        key = dialect, streams, model if self.provider.names_model(dialect) else ""
+        url = self._urls.get(key)
+        if url is None:
+            url = self._url(dialect, streams, model)
+            if len(self._urls) >= MOST_URLS:
+                self._urls.clear()
+            self._urls[key] = url
         return url
 
-    def speaks(self, dialect: str) -> bool:
-        """Can requests of this dialect be sent here?"""
-        return dialect == "passthrough" or self._fixed_url(dialect) is not None
+    def passed_url(self, path: str, target: bytes) -> bytes:
+        """Where a request goes that is passed through. ``path``: the client's, percent-decoded; ``target``: as sent."""
+        if self.endpoint is not None and has_path(self.endpoint):
+            return url_of(self.endpoint, None, self.query)
+        chat = self.provider.path_of("openai-chat", conf=self.conf)
+        return url_of(self._base, passed_path(path, target, chat), self.query)
 
-    def _fixed_url(self, dialect: str) -> bytes | None:
-        if dialect not in self._urls:
-            self._urls[dialect] = url_of(self.model.override.endpoint, self.provider, dialect, "", self.query)
-        return self._urls[dialect]
+    @property
+    def _base(self) -> str:
+        return self.endpoint or self.provider.base_of(self.conf) or ""
 
-
-def passed_path(path: str) -> str:
-    """The part of a client's path that the upstream knows too: from ``/v1/`` on, if that is in it."""
-    return path[max(0, path.find("/v1/")) :]
+    def _url(self, dialect: str, streams: bool, model: str) -> bytes:
+        if has_path(self.endpoint):
+            return url_of(self._base, None, self.query)
+        if self.provider.names_model(dialect) and not model:
+            raise BadRequest("model: required, in the request or in the instance's options", param="model")
+        return url_of(
+            self._base, self.provider.path_of(dialect, streams=streams, model=model, conf=self.conf), self.query
+        )
 
 
 def target_of(name: str, weight: int, priority: int, model: Model, plugin: Transport, parts: Parts) -> Target:
     """Compile an instance; its own transport fields win over the plugin's."""
-    headers, query, problem = _credentials(model, parts.environ)
+    conf = _conf(model)
+    headers, query, signer, problem = _credentials(model, conf, parts)
     deadlines = deadlines_of(plugin.deadlines, model.deadlines, _first(model.timeout, plugin.timeout, DEFAULT_TIMEOUT))
     stream_ms = _first(model.max_stream_duration_ms, plugin.max_stream_duration_ms, None)
     return Target(
@@ -107,14 +145,16 @@ def target_of(name: str, weight: int, priority: int, model: Model, plugin: Trans
         priority=priority,
         model=model,
         provider=PROVIDERS[model.provider],
+        conf=conf,
         client=parts.clients.client(_profile(model, plugin, deadlines)),
         deadlines=deadlines,
         max_stream=None if stream_ms is None else stream_ms / 1000,
         max_bytes=_first(model.max_response_bytes, plugin.max_response_bytes, None),
         headers=HeaderBlock(headers),
-        header_names=frozenset(n.lower() for n, _ in headers),
+        header_names=frozenset(n.lower() for n, _ in headers).union(() if signer is None else signer.names),
         query=query,
-        brings_own_key=not model.auth.header and not model.auth.query,
+        brings_own_key=not (model.auth.header or model.auth.query or model.auth.gcp or model.auth.aws),
+        signer=signer,
         scrubber=Scrubber([*(value.decode() for _, value in headers), *query.values()]),
         problem=problem,
         decided={name: v for name, v in model.options.items() if name in ("stream", "stream_options")},
@@ -124,7 +164,8 @@ def target_of(name: str, weight: int, priority: int, model: Model, plugin: Trans
 def account_of(target: Target, digest: Digest) -> Hashable:
     """What makes two instances of different routes the same one for an upstream: endpoint, model and credentials."""
     model = target.model
-    credentials = digest(repr((target.headers.block, tuple(target.query.items()))).encode())
+    signer = None if target.signer is None else target.signer.identity
+    credentials = digest(repr((target.headers.block, tuple(target.query.items()), signer)).encode())
     return (model.provider, model.override.endpoint, str(model.options.get("model")), target.name, credentials)
 
 
@@ -144,10 +185,20 @@ def _first(instance: T | None, plugin: T | None, default: T) -> T:
     return default if plugin is None else plugin
 
 
-def _credentials(model: Model, environ: Mapping[str, str]) -> tuple[HeaderList, dict[str, str], str | None]:
-    """Headers and query parameters with their references resolved, or what is missing."""
+def _conf(model: Model) -> Any:
+    """A vendor's own configuration; None where it has none, or can do without."""
     try:
-        headers = [(n.encode("ascii"), resolve(v, environ).encode("utf-8")) for n, v in model.auth.header.items()]
-        return headers, {n: resolve(v, environ) for n, v in model.auth.query.items()}, None
+        return conf_of(model)
+    except Invalid:
+        return None  # else the configuration would not have been taken
+
+
+def _credentials(model: Model, conf: Any, parts: Parts) -> tuple[HeaderList, dict[str, str], Signer | None, str | None]:
+    """Headers, query parameters and signer with their references resolved, or what is missing."""
+    auth, environ = model.auth, parts.environ
+    try:
+        headers = [(n.encode("ascii"), resolve(v, environ).encode("utf-8")) for n, v in auth.header.items()]
+        query = {n: resolve(v, environ) for n, v in auth.query.items()}
+        return headers, query, signer_of(auth, conf, environ, parts.now, lambda: parts.gcp_tokens), None
     except Unresolved as e:
-        return [], {}, str(e)
+        return [], {}, None, str(e)

@@ -10,9 +10,8 @@ from twisted.internet.defer import Deferred
 from aigw.balancing.fallback import FallbackPolicy
 from aigw.exchange import Exchange, Reply
 from aigw.llm.advice import advise_on
-from aigw.llm.call import read_call
 from aigw.llm.config import Model, PluginFields
-from aigw.llm.fallback import Backend, Chain
+from aigw.llm.fallback import Backend, answer
 from aigw.llm.target import account_of, target_of
 from aigw.model.advice import Advice
 from aigw.parts import Defaults, Parts
@@ -44,4 +43,4 @@ class AIProxy:
 
     def around(self, exchange: Exchange, proceed: Handler) -> Deferred[Reply]:
         """Read the call, try the instance once."""
-        return Chain(exchange, read_call(exchange), self._backend).answer()
+        return answer(exchange, self._backend)

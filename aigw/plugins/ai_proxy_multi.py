@@ -16,9 +16,8 @@ from aigw.balancing.pool import RetryLimits
 from aigw.balancing.tiers import PriorityOrder, effective_order, inverted
 from aigw.exchange import Exchange, Reply
 from aigw.llm.advice import advise_on
-from aigw.llm.call import read_call
 from aigw.llm.config import Model, PluginFields, Transport
-from aigw.llm.fallback import Backend, Chain
+from aigw.llm.fallback import Backend, answer
 from aigw.llm.target import account_of, target_of
 from aigw.model.advice import Advice
 from aigw.parts import Defaults, Parts
@@ -106,4 +105,4 @@ class AIProxyMulti:
 
     def around(self, exchange: Exchange, proceed: Handler) -> Deferred[Reply]:
         """Read the call, try instances until one answers."""
-        return Chain(exchange, read_call(exchange), self._backend).answer()
+        return answer(exchange, self._backend)

@@ -32,6 +32,12 @@ PROVIDER = Provider(
     stream_paths={"bedrock-converse": "/model/{model}/converse-stream"},
     max_tokens={"bedrock-converse": "inferenceConfig.maxTokens"},
     drops=frozenset({"model", "stream"}),
+    options={
+        "max_tokens": "inferenceConfig.maxTokens",
+        "temperature": "inferenceConfig.temperature",
+        "top_p": "inferenceConfig.topP",
+        "stop": "inferenceConfig.stopSequences",
+    },
     conf=BedrockConf,
     conf_always=True,
     signs="aws",

@@ -23,15 +23,16 @@ Signing = Literal["aws", "gcp"]
 class Provider:
     """One vendor.
 
-    ``base``: scheme and host; None = ``override.endpoint`` is required. ``paths``: dialect -> path, for the dialects
-    that it speaks natively; ``stream_paths``: the same where a stream has a path of its own. Both kinds are templates:
-    ``{conf.NAME}`` is an attribute of the instance's ``provider_conf``, ``{model}`` in a path the model's name, in one
-    segment, percent-encoded once. ``max_tokens``: dialect -> the field that limits the completion's length, where the
-    vendor does not call it ``max_tokens``; a dot leads into an object. ``drops``: top-level body fields that its API
-    refuses. ``headers``: sent where neither the instance nor the client has them. ``conf``: the class that reads
-    ``provider_conf`` (further members are allowed there); None = it has none. ``conf_always``: it is needed even if
-    ``override.endpoint`` says where to go. ``signs``: how requests are authenticated, if ``auth.header`` and
-    ``auth.query`` do not do it.
+    ``base``: scheme and host; None = ``override.endpoint`` is required. ``paths``: dialect -> path, for the
+    dialects that it speaks natively; ``stream_paths``: the same where a stream has a path of its own. Both kinds
+    are templates: ``{conf.NAME}`` is an attribute of the instance's ``provider_conf``, ``{model}`` in a path the
+    model's name, in one segment, percent-encoded once. ``max_tokens``: dialect -> the field that limits the
+    completion's length, where the vendor does not call it ``max_tokens``; a dot leads into an object. ``drops``:
+    top-level body fields that its API refuses. ``options``: where members of an instance's ``options`` go that the
+    vendor has inside an object. ``headers``: sent where neither the instance nor the client has them. ``conf``: the
+    class that reads ``provider_conf`` (further members are allowed there); None = it has none. ``conf_always``: it
+    is needed even if ``override.endpoint`` says where to go. ``signs``: how requests are authenticated, if
+    ``auth.header`` and ``auth.query`` do not do it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Provider:
     stream_paths: Mapping[str, str] = attrs.field(factory=dict)
     max_tokens: Mapping[str, str] = attrs.field(factory=dict)
     drops: frozenset[str] = frozenset()
+    options: Mapping[str, str] = attrs.field(factory=dict)
     headers: Mapping[str, str] = attrs.field(factory=dict)
     conf: type[Any] | None = None
     conf_always: bool = False

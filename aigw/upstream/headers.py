@@ -24,12 +24,12 @@ class HeaderBlock(Headers):
     """Header fields made ready to be sent, once for any number of requests. Immutable.
 
     It is a `Headers` for whoever looks at it, and ``block`` for the agent: complete lines, without those that concern
-    one connection only. ``names_host``: they include a Host.
+    one connection only. ``fields``: the same in order. ``names_host``: they include a Host.
     """
 
-    __slots__ = ("_fields", "_parsed", "block", "names_host")
+    __slots__ = ("fields", "_parsed", "block", "names_host")
 
-    _fields: tuple[Field, ...]
+    fields: tuple[Field, ...]
     block: bytes
     names_host: bool
 
@@ -40,7 +40,7 @@ class HeaderBlock(Headers):
         """
         # Headers.__init__ isn't called: its dict is built when somebody looks, which on the hot path is never.
         sent = _sendable(fields)
-        self._fields = (*base._fields, *sent) if base is not None else tuple(sent)
+        self.fields = (*base.fields, *sent) if base is not None else tuple(sent)
         self._parsed: Headers | None = None
         for name, _ in sent:
             if not _is_token(name):
@@ -50,7 +50,7 @@ class HeaderBlock(Headers):
 
     def __repr__(self) -> str:
         """The names only: values may be credentials."""
-        return f"<HeaderBlock {b' '.join(name for name, _ in self._fields).decode('ascii')}>"
+        return f"<HeaderBlock {b' '.join(name for name, _ in self.fields).decode('ascii')}>"
 
     def __cmp__(self, other: object) -> Any:
         """As `Headers` compare; Twisted makes all comparisons out of this one."""
@@ -90,7 +90,7 @@ class HeaderBlock(Headers):
 
     def _looked_at(self) -> Headers:
         if self._parsed is None:
-            self._parsed = to_headers(self._fields)
+            self._parsed = to_headers(self.fields)
         return self._parsed
 
 

@@ -15,10 +15,10 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
 from aigw import errors
-from aigw.llm import gcp_tokens
-from aigw.llm.gcp_tokens import GcpTokens, Lease
 from aigw.providers.auth.gcp import ServiceAccount, parse_service_account
+from aigw.upstream import gcp_tokens
 from aigw.upstream.clients import Clients
+from aigw.upstream.gcp_tokens import GcpTokens, Lease
 from aigw.upstream.profile import Profile
 from aigw.upstream.testing import Fired, Line, Network
 
