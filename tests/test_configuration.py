@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
@@ -54,7 +54,13 @@ class SlowStore(MemoryStore):
 class Bench:
     """A configuration over a store, with everything that can be seen of it."""
 
-    def __init__(self, store: SlowStore | None = None, clock: Clock | None = None, key: bytes = b"k" * 32) -> None:
+    def __init__(
+        self,
+        store: SlowStore | None = None,
+        clock: Clock | None = None,
+        key: bytes = b"k" * 32,
+        settled: Callable[[], Deferred[None]] | None = None,
+    ) -> None:
         self.store = store or SlowStore()
         self.clock = clock or Clock()
         self.registry = Registry()
@@ -67,6 +73,7 @@ class Bench:
             plugins=CONFIGS,
             clock=self.clock,
             now=lambda: EPOCH + self.clock.seconds(),
+            settled=settled,
         )
 
     def change(self, decide: Decision, group: str = "default") -> list[Change | Failure]:
@@ -107,6 +114,32 @@ def failure_of(results: list[Change | Failure]) -> BaseException:
 
 
 # Durable, then active, then acknowledged.
+
+
+def test_with_other_processes_a_change_is_acknowledged_when_it_is_active_there_too() -> None:
+    waiting: list[Deferred[None]] = []
+
+    def settled() -> Deferred[None]:
+        waiting.append(Deferred())
+        return waiting[-1]
+
+    bench = Bench(settled=settled)
+    bench.configuration.load()
+    first = bench.put("a")
+    assert (first, bench.ids()) == ([], {"a"})
+    second = bench.put("b")
+    assert (second, bench.ids()) == ([], {"a", "b"}), "the next change waits for the store only"
+    waiting[1].callback(None)
+    assert (len(first), len(second)) == (0, 1)
+    waiting[0].callback(None)
+    assert len(first) == 1
+
+
+def test_a_change_that_the_store_refuses_is_waited_for_by_nobody() -> None:
+    bench = Bench(settled=lambda: Deferred())
+    bench.configuration.load()
+    bench.store.trouble = "the disk is full"
+    assert str(failure_of(bench.put("a"))) == "the disk is full"
 
 
 def test_a_change_is_durable_before_it_is_active_and_acknowledged_after_both(bench: Bench) -> None:

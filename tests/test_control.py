@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -99,6 +100,27 @@ def ask(site: Site, clock: Clock) -> Callable[..., Answered]:
         return Answered(connection.value(), method)
 
     return ask
+
+
+def test_a_scrape_waits_until_the_metrics_are_up_to_date(registry: CollectorRegistry, clock: Clock) -> None:
+    waiting: list[Deferred[None]] = []
+
+    def refresh() -> Deferred[None]:
+        waiting.append(Deferred())
+        return waiting[-1]
+
+    site = control_site(registry, lambda: True, clock, refresh)
+    connection, gone = Connection(site), Connection(site)
+    for each in (connection, gone):
+        each.ask(f"GET {METRICS} HTTP/1.1\r\nHost: h\r\n\r\n")
+    clock.pump([0] * 10)
+    assert connection.value() == b""
+    gone.drop()
+    for deferred in waiting:
+        deferred.callback(None)
+    clock.pump([0] * 10)
+    assert Answered(connection.value(), "GET").status == 200
+    assert gone.value() == b""
 
 
 def test_alive(ask: Any) -> None:
