@@ -7,6 +7,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -98,9 +99,9 @@ class Gateway(Service):
         return self._ready and self._app is not None and self._app.serving.ready
 
     def _give_up(self, reason: str) -> None:
-        """Nothing can be served. Leave with status 1; the reactor would have it 0."""
+        """Nothing can be served."""
         self.log.critical("aigw: {reason}", reason=reason)
-        atexit.register(os._exit, 1)
+        atexit.register(_exit_with_failure)
         self._reactor.stop()
 
     def _listen(self, face: str, endpoint: str, site: Any) -> IListeningPort:
@@ -180,6 +181,14 @@ def _reason(endpoint: str, failure: Failure) -> str:
     error = failure.value
     cause = getattr(error, "socketError", error)
     return f"{endpoint}: {getattr(cause, 'strerror', None) or cause}"
+
+
+def _exit_with_failure() -> None:
+    """End with status 1: ``twistd`` has it 0 for whoever has left in good order."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(1)
 
 
 class _second_signal:  # noqa: N801 - a context manager reads like a function

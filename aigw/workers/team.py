@@ -300,7 +300,7 @@ class Team:
 
     def _leaves(self, member: Member) -> None:
         """It was told to, or an operator sent it a signal: then another one takes its place at once."""
-        unasked = member.phase is Phase.SERVING and not self._leaving
+        unasked = member.phase is not Phase.LEAVING and not self._leaving
         member.phase, member.listens = Phase.LEAVING, False
         if unasked:
             self.log.info("worker {number} (pid {pid}) leaves", number=member.number, pid=member.pid)

@@ -422,6 +422,17 @@ def test_who_leaves_unasked_is_replaced_at_once_and_holds_nothing_up(parent: Par
     assert not [line for line in parent.metrics.collect() if line.name == "aigw_worker_ends" and list(line.samples)]
 
 
+def test_who_is_asked_to_leave_while_it_starts_is_replaced_too(parent: Parent) -> None:
+    parent.obeying = False
+    parent.start()
+    parent.obeying = True
+    parent.workers[0].say(Leaving())
+    parent.run()
+    parent.workers[0].die("exit status 0")
+    parent.run()
+    assert [w.listens for w in parent.workers] == [False, False, True]
+
+
 def test_leaving(parent: Parent) -> None:
     parent.start()
     parent.workers[1].obeys = False
