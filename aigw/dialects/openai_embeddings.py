@@ -14,8 +14,11 @@ class OpenAIEmbeddings(Passthrough):
     name: ClassVar[str] = "openai-embeddings"
 
     def matches(self, path: str, body: Body) -> bool:
-        """An ``input`` (chats, which may have one as well, come before)."""
-        return "input" in body
+        """An ``input`` (chats, which may have one as well, come before), but not of OpenAI's other APIs with one.
+
+        Speech, moderations and others say by their path below ``/v1/`` that they are none.
+        """
+        return "input" in body and (path.endswith("/embeddings") or "/v1/" not in path)
 
     def streams(self, body: Body, path: str = "") -> bool:
         """Never."""

@@ -13,6 +13,7 @@ from aigw.dialects.body import Body
 from aigw.dialects.converters import CONVERTERS
 from aigw.dialects.converters.converter import Converter
 from aigw.dialects.dialect import Dialect
+from aigw.dialects.reasoning import NONE, Reasoning
 from aigw.llm.config import Model
 from aigw.llm.shaping import LIMIT_NAMES, Shape, shape_of
 from aigw.providers.provider import Provider
@@ -39,7 +40,7 @@ class Way:
 
     ``dialect``: in which it is asked. ``converter``: from the client's to that one; None = it is the client's.
     ``shape``: what the instance changes in bodies. ``limiting``: the same, for requests with none of ``limits``: a
-    length that the converter gave them is not the client's word.
+    length that the converter gave them is not the client's word. ``reasoning``: what the vendor does with it.
     """
 
     dialect: Dialect
@@ -47,6 +48,11 @@ class Way:
     converter: Converter | None = None
     limiting: Shape | None = None
     limits: frozenset[str] = frozenset()
+    reasoning: Reasoning = NONE
+
+    def converted(self, request: Body, model: str) -> Body:
+        """A client's request in the dialect in which the instance is asked; ``model`` as in `Converter.request`."""
+        return request if self.converter is None else self.converter.request(request, model, self.reasoning)
 
     def shape_for(self, request: Body) -> Shape:
         """What the instance changes in the body of a client's request."""
@@ -58,16 +64,17 @@ class Way:
 def way_to(model: Model, provider: Provider, conf: Any, dialect: str) -> Way | None:
     """How requests of a dialect reach an instance; None if they can't."""
     if dialect == PASSTHROUGH or _speaks(model, provider, conf, dialect):
-        return _way(model, provider, dialect, None)
+        return _way(model, provider, conf, dialect, None)
     for (client, spoken), converter in CONVERTERS.items():
         if client == dialect and _speaks(model, provider, conf, spoken):
-            return _way(model, provider, spoken, converter)
+            return _way(model, provider, conf, spoken, converter)
     return None
 
 
-def _way(model: Model, provider: Provider, dialect: str, converter: Converter | None) -> Way:
+def _way(model: Model, provider: Provider, conf: Any, dialect: str, converter: Converter | None) -> Way:
     shape = shape_of(model, provider, dialect)
-    way = Way(dialect=BY_NAME[dialect], shape=shape, converter=converter)
+    reasoning = provider.reasoning_of(conf)
+    way = Way(dialect=BY_NAME[dialect], shape=shape, converter=converter, reasoning=reasoning)
     if converter is None or shape.limit is None:
         return way
     names = LIMIT_NAMES.get(converter.client, frozenset({"max_tokens"}))

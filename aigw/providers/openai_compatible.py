@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import attrs
 
+from aigw.dialects.reasoning import Reasoning
 from aigw.providers.provider import OPENAI_PATHS, Provider
 
 Spoken = Literal["openai-chat", "openai-responses", "openai-embeddings", "anthropic-messages", "anthropic-count-tokens"]
@@ -17,10 +18,20 @@ _USUAL: tuple[Spoken, ...] = ("openai-chat", "openai-responses", "openai-embeddi
 class CompatibleConf:
     """``dialects``: those that the server answers itself; what it does not is converted to one of them.
 
-    vLLM, Ollama and others have Anthropic's API, too; many older ones have no Responses API.
+    vLLM, Ollama and others have Anthropic's API, too; many older ones have no Responses API. ``reasoning_fields``: in
+    which of the assistant's messages the server takes back what its model thought; a strict one (Mistral, Cerebras)
+    may want ``[]``, or just one of them.
     """
 
     dialects: list[Spoken] = attrs.field(factory=lambda: [*_USUAL])
+    reasoning_fields: list[Literal["reasoning_content", "reasoning"]] = attrs.field(
+        factory=lambda: ["reasoning_content", "reasoning"]
+    )
+
+    @property
+    def reasoning(self) -> Reasoning:
+        """What the server does with it."""
+        return Reasoning(fields=tuple(self.reasoning_fields))
 
     @property
     def not_spoken(self) -> Collection[str]:

@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 import attrs
 
+from aigw.dialects.reasoning import NONE, Reasoning
+
 OPENAI_PATHS: Mapping[str, str] = {
     "openai-chat": "/v1/chat/completions",
     "openai-responses": "/v1/responses",
@@ -32,7 +34,8 @@ class Provider:
     vendor has inside an object. ``headers``: sent where neither the instance nor the client has them. ``conf``: the
     class that reads ``provider_conf`` (further members are allowed there); None = it has none. ``conf_always``: it
     is needed even if ``override.endpoint`` says where to go. ``signs``: how requests are authenticated, if
-    ``auth.header`` and ``auth.query`` do not do it.
+    ``auth.header`` and ``auth.query`` do not do it. ``reasoning``: what its chat completions do with that; ``conf`` may
+    have a ``reasoning`` that says otherwise.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Provider:
     conf: type[Any] | None = None
     conf_always: bool = False
     signs: Signing | None = None
+    reasoning: Reasoning = NONE
 
     def max_tokens_field(self, dialect: str) -> str:
         """What this vendor calls the completion's maximum length in a dialect."""
@@ -65,6 +69,11 @@ class Provider:
     def speaks(self, dialect: str, conf: Any = None) -> bool:
         """Does an instance take this dialect, be it at an endpoint of its own? ``conf`` may have ``not_spoken``."""
         return dialect in self.paths and dialect not in getattr(conf, "not_spoken", ())
+
+    def reasoning_of(self, conf: Any = None) -> Reasoning:
+        """What the chat completions of an instance do with reasoning."""
+        reasoning: Reasoning = getattr(conf, "reasoning", self.reasoning)
+        return reasoning
 
     def names_model(self, dialect: str) -> bool:
         """Is the model a part of the path in a dialect (so that there has to be one)?"""

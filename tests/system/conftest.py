@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from aigw.testing import chat
 from aigw.testing.process import GatewayProcess
 from aigw.testing.thread import ReactorThread, ServedUpstream
+from aigw.testing.vendors import Vendor
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL_KEY = "sk-key-of-the-models-in-system-tests"
@@ -144,6 +146,72 @@ def hybrid(route: Callable[..., str]) -> Callable[..., str]:
         return route({"ai-proxy-multi": config})
 
     return put
+
+
+@attrs.frozen
+class Place:
+    """A route with vendors behind it. ``url``: what an SDK takes for the vendor's; ``id``: of the route."""
+
+    url: str
+    id: str
+    gateway: GatewayProcess
+
+    def tokens(self, kind: str) -> int:
+        """What was accounted: ``prompt`` or ``completion``."""
+        lines = re.findall(rf"^apisix_llm_{kind}_tokens(?:_total)?\{{([^}}]*)\}} (\S+)$", self.gateway.metrics(), re.M)
+        return sum(int(float(count)) for labels, count in lines if f'route_id="{self.id}"' in labels)
+
+    def accounted(self, prompt: int, completion: int) -> bool:
+        """Wait until this much is; a stream is accounted when it is over, which its client may know before."""
+        self.gateway.until(lambda: (self.tokens("prompt"), self.tokens("completion")) == (prompt, completion))
+        return True
+
+
+@pytest.fixture
+def serve_vendor(reactor_thread: ReactorThread) -> Iterator[Callable[[Vendor], ServedUpstream]]:
+    """Puts a vendor on a port; in the end it must not have complained, unless the test forgave it."""
+    vendors: list[Vendor] = []
+    with ExitStack() as stack:
+
+        def start(vendor: Vendor) -> ServedUpstream:
+            vendors.append(vendor)
+            upstream = ServedUpstream(reactor_thread, vendor)
+            stack.callback(upstream.stop)
+            return upstream
+
+        yield start
+    assert [complaint.message for vendor in vendors for complaint in vendor.complaints] == []
+
+
+@pytest.fixture
+def behind(gateway: GatewayProcess, serve_vendor: Callable[[Vendor], ServedUpstream]) -> Callable[..., Place]:
+    """Puts a vendor behind a route of its own, that takes whatever an SDK appends. Keywords: fields of ai-proxy."""
+
+    def put(vendor: Vendor, **fields: Any) -> Place:
+        return _route(gateway, {"ai-proxy": vendor.as_model(serve_vendor(vendor).url, **fields)})
+
+    return put
+
+
+@pytest.fixture
+def falling_back(gateway: GatewayProcess, serve_vendor: Callable[[Vendor], ServedUpstream]) -> Callable[..., Place]:
+    """The same with several vendors, tried in this order; each is (vendor, fields of its instance)."""
+
+    def put(*vendors: tuple[Vendor, Mapping[str, Any]]) -> Place:
+        instances = [
+            vendor.as_model(serve_vendor(vendor).url, name=vendor.provider, weight=1, priority=nth, **fields)
+            for nth, (vendor, fields) in enumerate(vendors)
+        ]
+        config = {"fallback_strategy": ["http_429", "http_5xx"], "instances": instances}
+        return _route(gateway, {"ai-proxy-multi": config})
+
+    return put
+
+
+def _route(gateway: GatewayProcess, plugins: Mapping[str, Any]) -> Place:
+    id = f"vendor-{next(ids)}"
+    gateway.put_route(id, plugins, uri=f"/{id}/*")
+    return Place(gateway.url("proxy", f"/{id}"), id, gateway)
 
 
 def places_of(secret: str, gateway: GatewayProcess) -> list[str]:

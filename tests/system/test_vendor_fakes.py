@@ -7,7 +7,6 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import anthropic
@@ -19,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 
 from aigw.testing.asking import ask
-from aigw.testing.thread import ReactorThread, ServedUpstream
+from aigw.testing.thread import ServedUpstream
 from aigw.testing.vendors import (
     KEY,
     Account,
@@ -58,22 +57,6 @@ BEDROCK_TOOLS: Any = {"tools": [{"toolSpec": {"name": "get_weather", "inputSchem
 HELLO: Any = [{"role": "user", "content": "Good day to you"}]
 
 
-@pytest.fixture
-def serve(reactor_thread: ReactorThread) -> Iterator[Callable[[Vendor], ServedUpstream]]:
-    """Puts a vendor on a port; afterwards it must not have complained, unless the test forgave it."""
-    vendors: list[Vendor] = []
-    with ExitStack() as stack:
-
-        def start(vendor: Vendor) -> ServedUpstream:
-            vendors.append(vendor)
-            upstream = ServedUpstream(reactor_thread, vendor)
-            stack.callback(upstream.stop)
-            return upstream
-
-        yield start
-    assert [complaint.message for vendor in vendors for complaint in vendor.complaints] == []
-
-
 def chat_client(upstream: ServedUpstream, path: str = "/v1") -> openai.OpenAI:
     return openai.OpenAI(base_url=upstream.url + path, api_key=KEY, max_retries=0, timeout=20)
 
@@ -88,11 +71,11 @@ CHATS: dict[str, tuple[type[Vendor], str]] = {
 
 
 @pytest.fixture(params=CHATS)
-def chat(request: pytest.FixtureRequest, serve: Serve[Vendor]) -> Iterator[tuple[Vendor, openai.OpenAI]]:
+def chat(request: pytest.FixtureRequest, serve_vendor: Serve[Vendor]) -> Iterator[tuple[Vendor, openai.OpenAI]]:
     """A vendor that speaks OpenAI's chat format, and a client of it."""
     kind, path = CHATS[request.param]
     vendor = kind()
-    with chat_client(serve(vendor), path) as client:
+    with chat_client(serve_vendor(vendor), path) as client:
         yield vendor, client
 
 
@@ -170,9 +153,9 @@ def _plain_call(call: Any) -> Any:
 
 
 class TestAzure:
-    def test_chat(self, serve: Serve[AzureOpenAI]) -> None:
+    def test_chat(self, serve_vendor: Serve[AzureOpenAI]) -> None:
         vendor = AzureOpenAI()
-        upstream = serve(vendor)
+        upstream = serve_vendor(vendor)
         with openai.AzureOpenAI(
             azure_endpoint=upstream.url, api_key=KEY, api_version="2024-10-21", max_retries=0
         ) as client:
@@ -197,8 +180,8 @@ class TestOpenAI:
         return OpenAI()
 
     @pytest.fixture
-    def client(self, vendor: OpenAI, serve: Serve[OpenAI]) -> Iterator[openai.OpenAI]:
-        with chat_client(serve(vendor)) as client:
+    def client(self, vendor: OpenAI, serve_vendor: Serve[OpenAI]) -> Iterator[openai.OpenAI]:
+        with chat_client(serve_vendor(vendor)) as client:
             yield client
 
     def test_responses(self, client: openai.OpenAI) -> None:
@@ -284,8 +267,8 @@ class TestAnthropic:
         return Anthropic()
 
     @pytest.fixture
-    def client(self, vendor: Anthropic, serve: Serve[Anthropic]) -> Iterator[anthropic.Anthropic]:
-        with anthropic.Anthropic(base_url=serve(vendor).url, api_key=KEY, max_retries=0) as client:
+    def client(self, vendor: Anthropic, serve_vendor: Serve[Anthropic]) -> Iterator[anthropic.Anthropic]:
+        with anthropic.Anthropic(base_url=serve_vendor(vendor).url, api_key=KEY, max_retries=0) as client:
             yield client
 
     @pytest.mark.parametrize("streamed", [False, True])
@@ -363,8 +346,8 @@ class TestBedrock:
         return Bedrock(Account(token="session/token+of=a fake"))
 
     @pytest.fixture
-    def runtime(self, vendor: Bedrock, serve: Serve[Bedrock]) -> Any:
-        return runtime_client(serve(vendor).url, vendor.account)
+    def runtime(self, vendor: Bedrock, serve_vendor: Serve[Bedrock]) -> Any:
+        return runtime_client(serve_vendor(vendor).url, vendor.account)
 
     def test_converse(self, runtime: Any) -> None:
         answered = runtime.converse(modelId=self.MODEL, messages=[{"role": "user", "content": [{"text": "Good day"}]}])
@@ -422,10 +405,10 @@ class TestBedrock:
         ],
     )
     def test_a_wrong_signature(
-        self, differs: dict[str, Any], code: str, vendor: Bedrock, serve: Serve[Bedrock]
+        self, differs: dict[str, Any], code: str, vendor: Bedrock, serve_vendor: Serve[Bedrock]
     ) -> None:
         account = Account(**{"token": vendor.account.token, **differs})
-        wrong = runtime_client(serve(vendor).url, account)
+        wrong = runtime_client(serve_vendor(vendor).url, account)
         with pytest.raises(ClientError) as caught:
             wrong.converse(modelId="m", messages=[{"role": "user", "content": [{"text": "Hi"}]}])
         assert caught.value.response["Error"]["Code"] == code
@@ -477,10 +460,10 @@ def _add(block: dict[str, Any], delta: dict[str, Any]) -> None:
 
 
 class TestVertex:
-    def test_chat_with_a_token(self, serve: Serve[VertexAI]) -> None:
+    def test_chat_with_a_token(self, serve_vendor: Serve[VertexAI]) -> None:
         """Google's own SDK is not at hand, but that of OpenAI is what Google's pages show for this endpoint."""
         vendor = VertexAI()
-        upstream = serve(vendor)
+        upstream = serve_vendor(vendor)
         token = vendor.tokens.issue()
         base = f"{upstream.url}/v1/projects/fake-project/locations/us-central1/endpoints/openapi"
         with openai.OpenAI(base_url=base, api_key=token, max_retries=0) as client:
@@ -492,8 +475,8 @@ class TestVertex:
         assert vendor.complaints.pop().status == 401
 
 
-def test_a_served_vendor_takes_its_time(serve: Serve[OpenAI]) -> None:
-    upstream = serve(OpenAI(pace=0.02, scenario=Scenario(text="one two three", tokens=Tokens(prompt=1))))
+def test_a_served_vendor_takes_its_time(serve_vendor: Serve[OpenAI]) -> None:
+    upstream = serve_vendor(OpenAI(pace=0.02, scenario=Scenario(text="one two three", tokens=Tokens(prompt=1))))
     began = time.monotonic()
     body = {"model": "m", "messages": HELLO, "stream": True}
     answered = ask("POST", f"{upstream.url}/v1/chat/completions", body, headers={"Authorization": f"Bearer {KEY}"})

@@ -15,8 +15,8 @@ Carried
     says so itself.
 
     Reasoning comes back as thinking blocks. Their ``signature`` says that it is a provider's plain reasoning and in
-    which field it came; back from the client it is sent on in that field, which DeepSeek demands of turns with tool
-    calls (https://api-docs.deepseek.com/guides/thinking_mode).
+    which field it came; back from the client it is sent on in that field, or in the vendor's own
+    (`aigw.dialects.reasoning`): DeepSeek demands it of turns with tool calls, OpenAI and Google refuse it.
 
     The chat's tool messages have texts only: images in a result go into the user message behind it. There is no
     ``is_error``: such a result begins with ``Error:``.
@@ -24,7 +24,8 @@ Carried
 Dropped
     ``cache_control``, ``service_tier``, ``metadata`` but for ``user_id``, citations of texts in the history: DeepSeek
     documents for its own Messages API that they may be ignored (https://api-docs.deepseek.com/guides/anthropic_api).
-    ``thinking`` that is adaptive (the model decides) or disabled (few servers know a ``reasoning_effort`` for it).
+    ``thinking`` that is adaptive (the model decides) or disabled, where the vendor has no switch for it (few servers
+    know a ``reasoning_effort`` that means none).
     Thinking blocks with the signature of a Claude model, and redacted ones: nobody else can read them.
     ``context_management``, ``diagnostics``, ``speed``, ``fallbacks: "default"``, ``fallback_credit_token``,
     ``eager_input_streaming``, ``defer_loading`` (the tool is there from the beginning): they change cost or speed, or
@@ -50,6 +51,7 @@ from aigw.dialects.converters.anthropic_messages_to_openai_chat_request import c
 from aigw.dialects.converters.anthropic_messages_to_openai_chat_stream import MessageStream
 from aigw.dialects.converters.converter import ConvertedStream
 from aigw.dialects.rawjson import encode, object_of
+from aigw.dialects.reasoning import NONE, Reasoning
 from aigw.errors import InvalidJSON, UpstreamBadReply
 
 
@@ -59,9 +61,10 @@ class AnthropicMessagesToOpenAIChat:
     client: ClassVar[str] = "anthropic-messages"
     provider: ClassVar[str] = "openai-chat"
 
-    def request(self, request: Body, model: str) -> Body:
+    def request(self, request: Body, model: str, reasoning: Reasoning = NONE) -> Body:
         """A chat; the dialect's own ``prepare`` has it tell the usage of a stream."""
-        return Body(members={name: Raw(encode(value)) for name, value in chat_members(request, model).items()})
+        members = chat_members(request, model, reasoning)
+        return Body(members={name: Raw(encode(value)) for name, value in members.items()})
 
     def answer(self, request: Body, raw: bytes, now: int) -> bytes:
         """The first choice as a message."""

@@ -11,12 +11,9 @@ from aigw.dialects.anthropic_messages import SIGNED
 from aigw.dialects.body import Body
 from aigw.dialects.converters.reading import Object
 from aigw.dialects.rawjson import decode, object_of
+from aigw.dialects.reasoning import FIELDS, reasoning_in, texts_in
 from aigw.dialects.usage import Usage, record
 from aigw.errors import InvalidJSON, UpstreamBadReply
-
-REASONING_FIELDS = ("reasoning_content", "reasoning")
-"""DeepSeek, SGLang, llama.cpp, and vLLM as it was; OpenRouter, and vLLM as it is
-(https://docs.vllm.ai/en/latest/features/reasoning_outputs)."""
 
 _TOLD_LIMIT = 500
 
@@ -132,22 +129,13 @@ def signature_of(field: str) -> str:
 
 def reasoning_field(signature: str | None) -> str | None:
     """The field that a thinking block came in; None if it is another vendor's."""
-    return next((field for field in REASONING_FIELDS if signature == signature_of(field)), None)
-
-
-def reasoning_in(part: Object) -> tuple[str, str]:
-    """The reasoning in a message or delta, behind the name of its field; two empty strings if there is none."""
-    for field in REASONING_FIELDS:
-        if isinstance(text := part.get(field), str) and text:
-            return field, text
-    thought = "".join(_texts(part.get("content"), "thinking"))
-    return (REASONING_FIELDS[0], thought) if thought else ("", "")
+    return next((field for field in FIELDS if signature == signature_of(field)), None)
 
 
 def text_in(part: Object) -> str:
     """The text, or the refusal, in a message or delta."""
     content = part.get("content")
-    text = content if isinstance(content, str) else "".join(_texts(content, "text"))
+    text = content if isinstance(content, str) else "".join(texts_in(content, "text"))
     refusal = part.get("refusal")
     return text + refusal if isinstance(refusal, str) else text
 
@@ -207,11 +195,3 @@ def _tool_use(call: Object, identity: str) -> Object:
     if not (isinstance(function, dict) and isinstance(name, str) and name):
         raise UpstreamBadReply("the upstream's answer has a tool call without a name")
     return {"type": "tool_use", "id": identity, "name": name, "input": tool_input(function.get("arguments"))}
-
-
-def _texts(parts: Any, kind: str) -> Iterator[str]:
-    """The texts in the parts of a kind, as Mistral sends them (https://docs.mistral.ai/capabilities/reasoning)."""
-    for part in parts if isinstance(parts, list) else ():
-        if isinstance(part, dict) and part.get("type") == kind:
-            inner = part.get(kind)
-            yield inner if isinstance(inner, str) else "".join(_texts(inner, "text"))

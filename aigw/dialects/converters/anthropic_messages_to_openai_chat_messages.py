@@ -13,6 +13,7 @@ import attrs
 from aigw.dialects.converters.anthropic_messages_to_openai_chat_answer import reasoning_field
 from aigw.dialects.converters.reading import Object, filled, objects, of_type, optional, uncarried
 from aigw.dialects.rawjson import encode
+from aigw.dialects.reasoning import Reasoning
 from aigw.errors import BadRequest
 
 _BILLING = "x-anthropic-billing-header:"
@@ -21,7 +22,7 @@ _BILLING = "x-anthropic-billing-header:"
 _ELSEWHERE = "(what is not text in this result is in the next message)"
 
 
-def chat_messages(system: Any, messages: Any) -> list[Object]:
+def chat_messages(system: Any, messages: Any, reasoning: Reasoning) -> list[Object]:
     """The whole chat.
 
     :raises Unconvertible: naming what it can't say.
@@ -34,7 +35,7 @@ def chat_messages(system: Any, messages: Any) -> list[Object]:
         if message.get("role") != role:
             chat += turn.messages()
             role = of_type(str, message.get("role"), f"{path}.role")
-            turn = _turn(role, path)
+            turn = _turn(role, path, reasoning)
         turn.add(message.get("content"), f"{path}.content")
     if role == "assistant":
         raise uncarried(path, "chat completions can't continue a message of the assistant")
@@ -47,12 +48,12 @@ class _Turn(Protocol):
     def messages(self) -> list[Object]: ...
 
 
-def _turn(role: str, path: str) -> _Turn:
+def _turn(role: str, path: str, reasoning: Reasoning) -> _Turn:
     match role:
         case "user":
             return _UserTurn()
         case "assistant":
-            return _AssistantTurn()
+            return _AssistantTurn(reasoning)
         case "system":
             return _SystemTurn()
     raise BadRequest(f"{path}.role: expected user, assistant or system, got {role[:100]}", param=f"{path}.role")
@@ -124,9 +125,10 @@ class _UserTurn:
 class _AssistantTurn:
     """Its texts are joined without anything between them: they are pieces of what a model said in one go."""
 
+    reasoning: Reasoning
     texts: list[str] = attrs.field(factory=list)
     calls: list[Object] = attrs.field(factory=list)
-    reasoning: dict[str, str] = attrs.field(factory=dict)
+    thought: dict[str, str] = attrs.field(factory=dict)
 
     def add(self, content: Any, path: str) -> None:
         for where, block in _blocks(content, path):
@@ -144,7 +146,7 @@ class _AssistantTurn:
 
     def messages(self) -> list[Object]:
         text = "".join(self.texts)
-        message: Object = {"role": "assistant", "content": text if text or not self.calls else None, **self.reasoning}
+        message: Object = {"role": "assistant", "content": text if text or not self.calls else None, **self.thought}
         if self.calls:
             message["tool_calls"] = self.calls
         return [message]
@@ -152,8 +154,9 @@ class _AssistantTurn:
     def _add_thinking(self, block: Object, path: str) -> None:
         field = reasoning_field(optional(str, block.get("signature"), f"{path}.signature"))
         text = of_type(str, block.get("thinking"), f"{path}.thinking")
-        if field is not None:
-            self.reasoning[field] = self.reasoning.get(field, "") + text
+        back = None if field is None else self.reasoning.field(field)
+        if back is not None:
+            self.thought[back] = self.thought.get(back, "") + text
 
 
 def _call(block: Object, path: str) -> Object:

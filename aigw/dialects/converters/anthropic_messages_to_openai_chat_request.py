@@ -8,6 +8,7 @@ from typing import Any
 from aigw.dialects.body import Body
 from aigw.dialects.converters.anthropic_messages_to_openai_chat_messages import chat_messages
 from aigw.dialects.converters.reading import Object, filled, objects, of_type, optional, uncarried
+from aigw.dialects.reasoning import Reasoning
 from aigw.errors import BadRequest
 
 _CONVERTED = frozenset(
@@ -53,17 +54,18 @@ _LONGEST_USER = 64
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
-def chat_members(request: Body, model: str) -> Object:
+def chat_members(request: Body, model: str, reasoning: Reasoning) -> Object:
     """The members of the chat; values are JSON values, or `msgspec.Raw` where the client's own text goes on."""
     _refuse(request)
+    messages = chat_messages(request.get("system"), request.get("messages"), reasoning)
     converted = {
         "model": model,
-        "messages": chat_messages(request.get("system"), request.get("messages")),
+        "messages": messages,
         "max_tokens": _max_tokens(request.get("max_tokens")),
         "stop": _stop(request.get("stop_sequences")),
-        "reasoning_effort": _reasoning_effort(request),
         "response_format": _response_format(request),
         "user": _user(request.get("metadata")),
+        **reasoning.asked(messages, _reasoning_effort(request), _thinks(request)),
         **_tools(request),
     }
     carried = {name: raw for name, raw in request.members.items() if name not in _KNOWN}
@@ -94,6 +96,12 @@ def _user(metadata: Any) -> str | None:
     if user is not None and len(user) > _LONGEST_USER:
         return hashlib.sha256(user.encode(errors="surrogatepass")).hexdigest()
     return user
+
+
+def _thinks(request: Body) -> bool | None:
+    """Does the client want thinking? None if it leaves that to the model."""
+    thinking = optional(dict, request.get("thinking"), "thinking") or {}
+    return {"enabled": True, "disabled": False}.get(optional(str, thinking.get("type"), "thinking.type") or "")
 
 
 def _reasoning_effort(request: Body) -> str | None:

@@ -13,7 +13,6 @@ from aigw.dialects.converters.anthropic_messages_to_openai_chat_answer import (
     call_id,
     first_choice,
     message_head,
-    reasoning_in,
     signature_of,
     stop_of,
     text_in,
@@ -22,6 +21,7 @@ from aigw.dialects.converters.anthropic_messages_to_openai_chat_answer import (
 from aigw.dialects.converters.anthropic_messages_to_openai_chat_blocks import MOST_CALLS, BlockWriter, Call
 from aigw.dialects.converters.reading import Object
 from aigw.dialects.rawjson import encode, object_of
+from aigw.dialects.reasoning import reasoning_in
 from aigw.dialects.sse import EventSplitter, data_of, events
 from aigw.dialects.usage import Usage, record
 from aigw.errors import InvalidJSON, UpstreamBadReply

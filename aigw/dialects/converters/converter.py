@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Protocol
 
 from aigw.dialects.body import Body
+from aigw.dialects.reasoning import NONE, Reasoning
 
 
 class ConvertedStream(Protocol):
@@ -33,8 +34,9 @@ class Converter(Protocol):
     provider: ClassVar[str]
     """Name of the dialect that the provider speaks."""
 
-    def request(self, request: Body, model: str) -> Body:
+    def request(self, request: Body, model: str, reasoning: Reasoning = NONE) -> Body:
         """The request in the provider's dialect. ``model``: its name in the body, if the dialect has it there.
+        ``reasoning``: what the vendor does with it, where the dialect is chat completions.
 
         :raises Unconvertible: naming the field (as in ``messages[2].content[0].type``) that can't be carried.
         :raises BadRequest: naming the field that is not what the client's dialect says.

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from aigw.dialects.body import Body
 from aigw.dialects.converters.converter import ConvertedStream
 from aigw.dialects.rawjson import encode, object_of
+from aigw.dialects.reasoning import NONE, Reasoning
 from aigw.dialects.vertex_predict import tokens_of
 from aigw.errors import BadRequest, Unconvertible, UpstreamBadReply
 
@@ -36,7 +37,7 @@ class OpenAIEmbeddingsToVertexPredict:
     client: ClassVar[str] = "openai-embeddings"
     provider: ClassVar[str] = "vertex-predict"
 
-    def request(self, request: Body, model: str) -> Body:
+    def request(self, request: Body, model: str, reasoning: Reasoning = NONE) -> Body:
         """The model is in the URL."""
         for name in request.members:
             if name not in _CARRIED and request.type_of(name) != "null":

@@ -15,11 +15,15 @@ from hypothesis import strategies as st
 from aigw.dialects.body import Body
 from aigw.dialects.converters import CONVERTERS
 from aigw.dialects.converters.anthropic_messages_to_openai_chat import AnthropicMessagesToOpenAIChat
+from aigw.dialects.reasoning import NONE, Reasoning
 from aigw.errors import BadRequest, Unconvertible, UpstreamBadReply
+from aigw.providers import PROVIDERS
 
 CONVERTER = AnthropicMessagesToOpenAIChat()
 HI = [{"role": "user", "content": "hi"}]
 SIGNED = "aigw:reasoning_content"
+OPEN = Reasoning(fields=("reasoning_content", "reasoning"))
+DEEPSEEK = PROVIDERS["deepseek"].reasoning
 ASK = {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "x"}}]}
 ASKED = {
     "role": "assistant",
@@ -34,8 +38,8 @@ def body(**members: Any) -> Body:
     return Body.parse(json.dumps({"model": "claude", "max_tokens": 100, "messages": HI, **members}).encode())
 
 
-def chat(**members: Any) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(CONVERTER.request(body(**members), "gpt").raw_bytes)
+def chat(vendors: Reasoning = OPEN, /, **members: Any) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(CONVERTER.request(body(**members), "gpt", vendors).raw_bytes)
     return document
 
 
@@ -331,10 +335,11 @@ def test_references_to_tools_are_shown() -> None:
     ]
 
 
-def test_reasoning_goes_back_to_where_it_came_from() -> None:
-    def thinking(signature: str, thought: str) -> dict[str, Any]:
-        return {"type": "thinking", "thinking": thought, "signature": signature}
+def thinking(signature: str, thought: str) -> dict[str, Any]:
+    return {"type": "thinking", "thinking": thought, "signature": signature}
 
+
+def test_reasoning_goes_back_to_where_it_came_from() -> None:
     ask = ASK["content"][0]
     assert said({"role": "assistant", "content": [thinking(SIGNED, "hm"), ask, thinking(SIGNED, "!")]}) == [
         {**ASKED, "reasoning_content": "hm!"}
@@ -348,6 +353,37 @@ def test_reasoning_goes_back_to_where_it_came_from() -> None:
     assert said({"role": "assistant", "content": [{"type": "redacted_thinking", "data": "x"}]}) == [
         {"role": "assistant", "content": ""}
     ]
+
+
+def test_reasoning_goes_back_as_the_vendor_wants_it() -> None:
+    came = {"role": "assistant", "content": [thinking("aigw:reasoning", "hm"), *ASK["content"]]}
+    results = {"role": "user", "content": [RESULT]}
+    for reasoning, fields in ((NONE, {}), (DEEPSEEK, {"reasoning_content": "hm"})):
+        assert chat(reasoning, messages=[*HI, came, results])["messages"][1] == {**ASKED, **fields}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "came", "asked"),
+    [
+        ({}, [thinking(SIGNED, "hm")], {}),
+        ({"thinking": {"type": "adaptive"}}, [thinking(SIGNED, "hm")], {}),
+        (
+            {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+            [thinking(SIGNED, "hm")],
+            {"thinking": {"type": "enabled"}, "reasoning_effort": "low"},
+        ),
+        ({"thinking": {"type": "disabled"}}, [thinking(SIGNED, "hm")], {"thinking": {"type": "disabled"}}),
+        # another model's, or nobody's: the vendor would refuse it while it thinks
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, [], {"thinking": {"type": "disabled"}}),
+        ({"output_config": {"effort": "high"}}, [thinking("EqQB", "hm")], {"thinking": {"type": "disabled"}}),
+    ],
+)
+def test_thinking_is_switched_where_there_is_a_switch(
+    wanted: dict[str, Any], came: list[Any], asked: dict[str, Any]
+) -> None:
+    answered = {"role": "assistant", "content": [*came, *ASK["content"]]}
+    document = chat(DEEPSEEK, messages=[*HI, answered, {"role": "user", "content": [RESULT]}], **wanted)
+    assert {name: document[name] for name in ("thinking", "reasoning_effort") if name in document} == asked
 
 
 def test_lone_surrogates_survive() -> None:

@@ -13,7 +13,9 @@ from openai.types.responses import Response
 
 from aigw.dialects.body import Body
 from aigw.dialects.converters import CONVERTERS
+from aigw.dialects.reasoning import NONE, Reasoning
 from aigw.errors import BadRequest, Unconvertible, UpstreamBadReply
+from aigw.providers import PROVIDERS
 from aigw.testing.vendors.chat_request import ChatRequest, obey_rules
 from aigw.testing.vendors.checking import checked
 
@@ -23,6 +25,8 @@ F: dict[str, Any] = {"type": "function", "name": "f", "parameters": {"type": "ob
 PATCH: dict[str, Any] = {"type": "custom", "name": "apply_patch", "description": "Edit files"}
 FUNCTION_F: dict[str, Any] = {"type": "function", "function": {"name": "f", "parameters": F["parameters"]}}
 STATELESS = "the gateway keeps no state"
+OPEN = Reasoning(fields=("reasoning_content", "reasoning"))
+DEEPSEEK = PROVIDERS["deepseek"].reasoning
 
 
 def body(**fields: Any) -> Body:
@@ -30,8 +34,8 @@ def body(**fields: Any) -> Body:
     return Body.parse(json.dumps({name: value for name, value in fields.items() if value is not ...}).encode())
 
 
-def converted(**fields: Any) -> Any:
-    return json.loads(CONVERTER.request(body(**fields), "m").raw_bytes)
+def converted(vendors: Reasoning = OPEN, /, **fields: Any) -> Any:
+    return json.loads(CONVERTER.request(body(**fields), "m", vendors).raw_bytes)
 
 
 def messages(*items: Any, **fields: Any) -> Any:
@@ -177,9 +181,9 @@ ITEMS: list[tuple[list[Any], list[Any]]] = [
         [call(), output(), thought("t", "u"), thought("v"), call("c2"), output("c2")],
         [calling(tool_call()), told(), calling(tool_call("c2"), reasoning_content="t\n\nu\n\nv"), told("c2")],
     ),
-    # reasoning goes back with calls only, even if nothing of it can be read
+    # reasoning goes back with calls only
     ([user(), thought("t"), said("a")], [user(), {"role": "assistant", "content": "a"}]),
-    ([thought(encrypted_content="x"), call()], [calling(tool_call(), reasoning_content="")]),
+    ([thought(encrypted_content="x"), call()], [calling(tool_call())]),
     ([{"type": "reasoning", "summary": [{"type": "summary_text", "text": "s"}]}, user()], [user()]),
     # what stands between calls and their results waits
     (
@@ -238,6 +242,7 @@ def test_instructions_and_those_at_the_beginning_are_one_message() -> None:
 
 def test_what_codex_sends_is_what_openai_takes() -> None:
     chat = converted(
+        NONE,
         instructions="You are Codex",
         input=[
             {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "<permissions>"}]},
@@ -266,8 +271,19 @@ def test_what_codex_sends_is_what_openai_takes() -> None:
     assert [message["role"] for message in chat["messages"]] == [
         *("system", "user", "user", "assistant", "tool", "tool", "assistant", "tool", "user"),
     ]
-    assert chat["messages"][3].pop("reasoning_content") == "I look"
+    assert chat["messages"][3]["content"] == "I look first."
     obey_rules(checked(ChatRequest, chat)[0])
+
+
+def test_reasoning_goes_back_as_the_vendor_wants_it() -> None:
+    items = [user(), thought("t"), call(), output()]
+    for reasoning, fields in ((NONE, {}), (Reasoning(fields=("reasoning",)), {"reasoning": "t"})):
+        assert converted(reasoning, input=items)["messages"][1] == calling(tool_call(), **fields)
+    assert "thinking" not in converted(DEEPSEEK, input=items)
+    lost = converted(DEEPSEEK, input=[call(), output()], reasoning={"effort": "high"})
+    assert (lost["thinking"], "reasoning_effort" in lost) == ({"type": "disabled"}, False)
+    assert converted(DEEPSEEK, reasoning={"effort": "none"})["thinking"] == {"type": "disabled"}
+    assert converted(DEEPSEEK, reasoning={"effort": "low"})["reasoning_effort"] == "low"
 
 
 # Tools.

@@ -17,6 +17,7 @@ from aigw.dialects.converters.converter import ConvertedStream
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.answer import converted_answer, converted_error
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.request import converted_request
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.stream import ChunkStream
+from aigw.dialects.reasoning import NONE, Reasoning
 
 
 class OpenAIChatToAnthropicMessages:
@@ -25,7 +26,7 @@ class OpenAIChatToAnthropicMessages:
     client: ClassVar[str] = "openai-chat"
     provider: ClassVar[str] = "anthropic-messages"
 
-    def request(self, request: Body, model: str) -> Body:
+    def request(self, request: Body, model: str, reasoning: Reasoning = NONE) -> Body:
         """The request as Anthropic's Messages API takes it."""
         return converted_request(request, model)
 

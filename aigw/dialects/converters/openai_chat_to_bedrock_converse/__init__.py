@@ -14,6 +14,7 @@ from aigw.dialects.converters.converter import ConvertedStream
 from aigw.dialects.converters.openai_chat_to_bedrock_converse.answer import converted_answer, converted_error
 from aigw.dialects.converters.openai_chat_to_bedrock_converse.request import converted_request
 from aigw.dialects.converters.openai_chat_to_bedrock_converse.stream import ChunkStream
+from aigw.dialects.reasoning import NONE, Reasoning
 
 
 class OpenAIChatToBedrockConverse:
@@ -22,7 +23,7 @@ class OpenAIChatToBedrockConverse:
     client: ClassVar[str] = "openai-chat"
     provider: ClassVar[str] = "bedrock-converse"
 
-    def request(self, request: Body, model: str) -> Body:
+    def request(self, request: Body, model: str, reasoning: Reasoning = NONE) -> Body:
         """The request as the Converse API takes it."""
         return converted_request(request)
 

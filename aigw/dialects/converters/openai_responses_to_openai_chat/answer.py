@@ -11,7 +11,6 @@ from aigw.dialects.converters.openai_responses_to_openai_chat.completion import 
     function_in,
     incomplete_reason,
     logprobs_in,
-    reasoning_in,
     refusal_in,
     string,
     text_in,
@@ -26,6 +25,7 @@ from aigw.dialects.converters.openai_responses_to_openai_chat.response import (
 )
 from aigw.dialects.converters.reading import Object
 from aigw.dialects.rawjson import encode, object_of
+from aigw.dialects.reasoning import reasoning_in
 from aigw.dialects.usage import Usage, record
 from aigw.errors import UpstreamBadReply
 
@@ -69,7 +69,7 @@ def _items(envelope: Envelope, message: Object, status: str, logprobs: list[Obje
     """What the model thought, said and called, in this order. A message, even an empty one, if there is no call."""
     index = 0
     text, refusal, calls = text_in(message), refusal_in(message), calls_in(message)
-    if reasoning := reasoning_in(message):
+    if reasoning := reasoning_in(message)[1]:
         yield envelope.reasoning(index, [reasoning_part(reasoning)], "completed")
         index += 1
     if text or refusal or not calls:

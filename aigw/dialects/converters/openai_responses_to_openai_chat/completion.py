@@ -1,7 +1,6 @@
 """What a chat completion, or a chunk of one, says. An upstream wrote it: whatever is not as it should be is nothing.
 
-https://platform.openai.com/docs/api-reference/chat/object and .../chat-streaming/streaming. Reasoning has two names:
-``reasoning_content`` (DeepSeek, SGLang, llama.cpp) and ``reasoning`` (vLLM, OpenRouter).
+https://platform.openai.com/docs/api-reference/chat/object and .../chat-streaming/streaming.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import Any
 from aigw.dialects.body import Body
 from aigw.dialects.converters.reading import Object
 from aigw.dialects.rawjson import encode
+from aigw.dialects.reasoning import texts_in
 
 _INCOMPLETE = {
     "length": "max_output_tokens",
@@ -53,16 +53,7 @@ def incomplete_reason(choice: Object) -> str | None:
 def text_in(message: Object) -> str:
     """The text; some servers have it in parts (Mistral's reasoning models)."""
     content = message.get("content")
-    return content if isinstance(content, str) else _joined(content, "text")
-
-
-def reasoning_in(message: Object) -> str:
-    """What the model thought."""
-    for name in ("reasoning_content", "reasoning"):
-        text = message.get(name)
-        if isinstance(text, str) and text:
-            return text
-    return _joined(message.get("content"), "thinking")
+    return content if isinstance(content, str) else "".join(texts_in(content, "text"))
 
 
 def refusal_in(message: Object) -> str:
@@ -111,15 +102,3 @@ def _probability(token: Object) -> Object:
         "bytes": raw if isinstance(raw, list) else [],
         "logprob": logprob if type(logprob) in (int, float) else 0.0,
     }
-
-
-def _joined(parts: Any, kind: str) -> str:
-    """The texts of the parts of a kind; those of thinking hold parts again."""
-    if not isinstance(parts, list):
-        return ""
-    texts = []
-    for part in parts:
-        if isinstance(part, dict) and part.get("type") == kind:
-            inner = part.get(kind)
-            texts.append(inner if isinstance(inner, str) else _joined(inner, "text"))
-    return "".join(texts)

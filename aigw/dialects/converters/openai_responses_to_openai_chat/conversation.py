@@ -4,12 +4,12 @@ https://platform.openai.com/docs/guides/conversation-state and .../docs/guides/f
 one turn (reasoning, texts, calls) is one assistant message there, and the results of its calls follow at once: what
 the client put between them waits. Pictures in a result, which chats don't have there, come in a user message after it.
 
-``developer`` is ``system``, which every server knows; those at the beginning are one message, because the templates
-of many open models take one, and only there. Reasoning goes back as ``reasoning_content`` where calls were made:
-DeepSeek wants it with these (https://api-docs.deepseek.com/guides/thinking_mode) and ignores it elsewhere. Dropped:
-its summary, made for people, and ``encrypted_content``, which OpenAI itself leaves away for another model; ``id``,
-``status`` and ``phase`` of items, which say nothing to a chat. Refused: items that the gateway would have to remember
-(``item_reference``) and those of hosted tools.
+``developer`` is ``system``, which every server knows; those at the beginning are one message, because the templates of
+many open models take one, and only there. Reasoning goes back where calls were made, if the vendor takes it
+(`aigw.dialects.reasoning`): DeepSeek wants it with these and ignores it elsewhere. Dropped: its summary, made for
+people, and ``encrypted_content``, which OpenAI itself leaves away for another model; ``id``, ``status`` and ``phase``
+of items, which say nothing to a chat. Refused: items that the gateway would have to remember (``item_reference``) and
+those of hosted tools.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from aigw.errors import BadRequest
 _SYSTEM = ("system", "developer")
 
 
-def messages_of(request: Body) -> list[Object]:
-    """The messages: instructions first.
+def messages_of(request: Body, reasoning: str | None) -> list[Object]:
+    """The messages: instructions first. ``reasoning``: the field in which it goes back; None = it does not.
 
     :raises Unconvertible: naming an item, or a part of one. :raises BadRequest: for what is no item.
     """
-    conversation = Conversation()
+    conversation = Conversation(reasoning)
     instructions = optional(str, request.get("instructions"), "instructions")
     if instructions:
         conversation.instruct(instructions)
@@ -53,26 +53,27 @@ def messages_of(request: Body) -> list[Object]:
 
 @attrs.define
 class Turn:
-    """What the model said between two things that it was told. ``reasoning``: None = it did not tell any."""
+    """What the model said between two things that it was told."""
 
     texts: list[str] = attrs.field(factory=list)
     calls: list[Object] = attrs.field(factory=list)
-    reasoning: list[str] | None = None
+    reasoning: list[str] = attrs.field(factory=list)
 
-    def message(self) -> Object:
-        """The assistant message."""
+    def message(self, reasoning: str | None) -> Object:
+        """The assistant message. ``reasoning``: the field for it, if it has one."""
         message: Object = {"role": "assistant", "content": "\n\n".join(self.texts) if self.texts else None}
         if self.calls:
             message["tool_calls"] = self.calls
-            if self.reasoning is not None:
-                message["reasoning_content"] = "\n\n".join(self.reasoning)
+            if reasoning is not None and self.reasoning:
+                message[reasoning] = "\n\n".join(self.reasoning)
         return message
 
 
 class Conversation:
     """Puts items in the order that chats have."""
 
-    def __init__(self) -> None:
+    def __init__(self, reasoning: str | None) -> None:
+        self._reasoning = reasoning
         self._instructions: list[str] = []
         self._messages: list[Object] = []
         self._turn: Turn | None = None
@@ -131,7 +132,7 @@ class Conversation:
             return
         turn, self._turn = self._turn, None
         if turn.texts or turn.calls:  # reasoning alone is of an answer that was cut off
-            self._messages.append(turn.message())
+            self._messages.append(turn.message(self._reasoning))
             self._unanswered = {call["id"] for call in turn.calls}
 
     def _release(self) -> None:
@@ -185,7 +186,6 @@ def texts_only(parts: list[Object], path: str) -> list[str]:
 
 def _reasoning(turn: Turn, item: Object, path: str) -> None:
     content = item.get("content")
-    turn.reasoning = turn.reasoning or []
     turn.reasoning += [] if content is None else texts_only(parts_of(content, f"{path}.content"), path)
 
 

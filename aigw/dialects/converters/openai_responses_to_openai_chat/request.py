@@ -19,6 +19,7 @@ from aigw.dialects.converters.openai_responses_to_openai_chat.conversation impor
 from aigw.dialects.converters.openai_responses_to_openai_chat.tools import tool_members
 from aigw.dialects.converters.reading import Object, of_type, optional, uncarried
 from aigw.dialects.rawjson import encode
+from aigw.dialects.reasoning import Reasoning
 
 LOGPROBS = "message.output_text.logprobs"
 """The member of ``include`` that asks for log probabilities."""
@@ -56,18 +57,25 @@ _HARMLESS: Mapping[str, tuple[Any, ...]] = {
 """Values of refused fields that ask for nothing."""
 
 
-def converted_request(request: Body, model: str) -> Body:
+def converted_request(request: Body, model: str, reasoning: Reasoning) -> Body:
     """The chat completion request. Only one choice is ever asked for.
 
     :raises Unconvertible: naming what can't be carried. :raises BadRequest: naming what the API does not have.
     """
     for name in request.members:
         _check(request, name)
-    chat: Object = {"model": model, "messages": messages_of(request), **tool_members(request)}
+    messages = messages_of(request, reasoning.field())
+    chat: Object = {"model": model, "messages": messages, **tool_members(request)}
     for name in _SAME:
         if request.type_of(name) not in ("", "null"):
             chat[name] = request.raw(name)
-    chat |= _limit(request) | _stream(request) | _reasoning(request) | _text(request) | _logprobs(request)
+    chat |= (
+        _limit(request)
+        | _stream(request)
+        | reasoning.asked(messages, _effort(request), None)
+        | _text(request)
+        | _logprobs(request)
+    )
     return Body.parse(encode(chat))
 
 
@@ -93,13 +101,12 @@ def _stream(request: Body) -> Object:
     return {"stream": True, "stream_options": {"include_usage": True}} if streams else {}
 
 
-def _reasoning(request: Body) -> Object:
+def _effort(request: Body) -> str | None:
     reasoning = optional(dict, request.get("reasoning"), "reasoning") or {}
     for name, harmless in (("mode", "standard"), ("context", "auto")):
         if reasoning.get(name) not in (None, harmless):
             raise uncarried(f"reasoning.{name}", "chat completions have nothing like it")
-    effort = optional(str, reasoning.get("effort"), "reasoning.effort")
-    return {} if effort is None else {"reasoning_effort": effort}
+    return optional(str, reasoning.get("effort"), "reasoning.effort")
 
 
 def _text(request: Body) -> Object:

@@ -17,7 +17,6 @@ from aigw.dialects.converters.openai_responses_to_openai_chat.completion import 
     function_in,
     incomplete_reason,
     logprobs_in,
-    reasoning_in,
     refusal_in,
     string,
     text_in,
@@ -27,6 +26,7 @@ from aigw.dialects.converters.openai_responses_to_openai_chat.request import wan
 from aigw.dialects.converters.openai_responses_to_openai_chat.response import Envelope, envelope_of
 from aigw.dialects.converters.reading import Object
 from aigw.dialects.rawjson import object_of
+from aigw.dialects.reasoning import reasoning_in
 from aigw.dialects.sse import EventSplitter, data_of, events
 from aigw.dialects.usage import Usage, record
 from aigw.errors import UpstreamReplyTooLarge
@@ -137,7 +137,7 @@ class OpenResponse:
         return "incomplete" if self._reason else "completed"
 
     def _take_delta(self, delta: Object, choice: Object) -> None:
-        if thought := reasoning_in(delta):
+        if thought := reasoning_in(delta)[1]:
             self._speaking(reasoning=True).grow("reasoning_text", thought)
         if text := text_in(delta):
             self._speaking().grow("output_text", text, logprobs_in(choice) if self._logprobs else ())
