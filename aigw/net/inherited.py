@@ -16,21 +16,38 @@ from twisted.internet.posixbase import PosixReactorBase
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import directlyProvides, providedBy
 
+from aigw.net.shares import BATCH, MOMENT, Courtesy
 from aigw.net.transport import EagerPort
 
 
 class SharedPort(EagerPort):
-    """Accepts one connection in a turn: who takes all that wait leaves nothing to the processes beside it."""
+    """Accepts one connection in a turn, and lets others go first: see `aigw.net.shares`."""
+
+    courtesy: Courtesy
 
     def doRead(self) -> None:
-        """Accept a connection."""
-        self.numberAccepts = 1
+        """Accept a connection, or leave it to another process for a moment."""
+        if self.courtesy.is_our_turn():
+            self._accept(1)
+        else:
+            self.stopReading()  # type: ignore[no-untyped-call]
+            self.reactor.callLater(MOMENT, self._accept_after_all)  # type: ignore[attr-defined]
+
+    def _accept_after_all(self) -> None:
+        if self.connected and not self.disconnecting:
+            self._accept(BATCH)
+            self.startReading()  # type: ignore[no-untyped-call]
+
+    def _accept(self, most: int) -> None:
+        self.numberAccepts = most
         super().doRead()  # type: ignore[no-untyped-call]
+        self.courtesy.tell()
 
 
-class SharedUNIXPort(unix.Port):
+class SharedUNIXPort(SharedPort, unix.Port):
     """The same for a UNIX socket. Its path and its lock are the other process's business."""
 
+    transport = unix.Server  # type: ignore[assignment]
     _shouldShutdown = False
 
     def startListening(self) -> None:
@@ -42,11 +59,6 @@ class SharedUNIXPort(unix.Port):
         self.connected = True
         self.startReading()  # type: ignore[no-untyped-call]
 
-    def doRead(self) -> None:
-        """Accept a connection."""
-        self.numberAccepts = 1
-        super().doRead()  # type: ignore[no-untyped-call]
-
     def connectionLost(self, reason: Any) -> None:
         """Accept no more."""
         tcp.Port.connectionLost(self, reason)
@@ -55,9 +67,10 @@ class SharedUNIXPort(unix.Port):
 class InheritedSocket:
     """The reactor, to make one endpoint of: wherever that listens, it listens on the socket with descriptor ``fd``."""
 
-    def __init__(self, reactor: PosixReactorBase, fd: int) -> None:
+    def __init__(self, reactor: PosixReactorBase, fd: int, courtesy: Courtesy) -> None:
         self._reactor = reactor
         self._fd = fd
+        self._courtesy = courtesy
         directlyProvides(self, providedBy(reactor), IReactorTCP, IReactorSSL, IReactorUNIX, IReactorSocket)
 
     def __getattr__(self, name: str) -> Any:
@@ -93,6 +106,7 @@ class InheritedSocket:
         else:
             adopt: Any = SharedPort._fromListeningDescriptor
             adopted = adopt(self._reactor, self._fd, family, factory)
+        adopted.courtesy = self._courtesy
         adopted.startListening()
         os.close(self._fd)
         listening: IListeningPort = adopted

@@ -70,7 +70,7 @@ class Document(msgspec.Struct, array_like=True, frozen=True):
 
 class Hello(Message, frozen=True):
     """The parent's first word. ``key``: of `aigw.balancing.sharing.keyed_digest`. ``drain``: seconds, for a worker that
-    is asked to leave by a signal.
+    is asked to leave by a signal. ``shares``: descriptor of the memory of `aigw.net.shares`, with so many ``places``.
     """
 
     version: str
@@ -79,6 +79,9 @@ class Hello(Message, frozen=True):
     access_log: bool
     drain: float
     key: bytes
+    place: int
+    places: int
+    shares: int
     listeners: Sequence[Listener]
 
 

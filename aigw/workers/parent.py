@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
 from aigw import __version__
+from aigw.net.shares import ABSENT, Shares, shared_memory
 from aigw.observe.line_writer import LineWriter
 from aigw.observe.log_destination import log_destination
 from aigw.observe.metrics import Metrics
@@ -48,13 +50,22 @@ class Workers:
         self._settings = settings
         self._ports: Any = ports
         self._key = secrets.token_bytes(32)
+        self._memory = shared_memory(settings.workers)
+        shares = Shares(self._memory, settings.workers)
         off = settings.access_log == "off"
         self._lines = None if off else LineWriter(log_destination(settings.access_log), reactor)
         self._team = Team(
-            plan=Plan(size=settings.workers, group=settings.gateway_group, hello=self._hello),
+            plan=Plan(
+                size=settings.workers,
+                group=settings.gateway_group,
+                hello=self._hello,
+                absent=lambda number: shares.tell(number - 1, ABSENT),
+            ),
             registry=registry,
             clock=reactor,
-            spawn=Spawner(reactor, settings.environ, lambda: [port.fileno() for port in self._ports()]),
+            spawn=Spawner(
+                reactor, settings.environ, lambda: [self._memory, *(port.fileno() for port in self._ports())]
+            ),
             metrics=metrics,
             lines=self._lines,
             gave_up=gave_up,
@@ -106,10 +117,11 @@ class Workers:
         self._team.close()
         if self._lines is not None:
             self._lines.close()
+        os.close(self._memory)
 
-    def _hello(self) -> Hello:
+    def _hello(self, number: int) -> Hello:
         settings = self._settings
-        first = descriptors(settings.environ) + 1
+        shares = descriptors(settings.environ) + 1
         return Hello(
             version=__version__,
             group=settings.gateway_group,
@@ -117,5 +129,8 @@ class Workers:
             access_log=self._lines is not None,
             drain=settings.drain,
             key=self._key,
-            listeners=[Listener(endpoint, first + i) for i, endpoint in enumerate(settings.proxy)],
+            place=number - 1,
+            places=settings.workers,
+            shares=shares,
+            listeners=[Listener(endpoint, shares + 1 + i) for i, endpoint in enumerate(settings.proxy)],
         )

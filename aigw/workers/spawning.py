@@ -48,7 +48,7 @@ class Spawn(Protocol):
 
 
 def descriptors(environ: Mapping[str, str]) -> int:
-    """The first descriptor that is ours in a worker: that of its channel; the listening sockets follow."""
+    """The first descriptor that is ours in a worker: that of its channel; `Hello` says what follows."""
     passed = environ.get("LISTEN_FDS", "")
     return FIRST_DESCRIPTOR + (int(passed) if passed.isdecimal() else 0)
 
@@ -56,7 +56,7 @@ def descriptors(environ: Mapping[str, str]) -> int:
 class Spawner:
     """Starts workers that run what this process runs, on the same kind of reactor.
 
-    ``sockets``: the descriptors of the listening sockets, in the order of the endpoints.
+    ``sockets``: further descriptors that each inherits: the listening sockets, and what else `Hello` tells of.
     """
 
     def __init__(self, reactor: Any, environ: Mapping[str, str], sockets: Callable[[], Sequence[int]]) -> None:

@@ -50,11 +50,14 @@ LINGER = 5.0
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """``size``: how many workers. ``group``: the gateway group that they serve. ``hello``: what each is told first."""
+    """``size``: how many workers. ``group``: the gateway group that they serve. ``hello``: what each is told first, by
+    its number. ``absent``: takes the number of a worker that accepts no connections any more.
+    """
 
     size: int
     group: str
-    hello: Callable[[], Hello] = attrs.field(repr=False)
+    hello: Callable[[int], Hello] = attrs.field(repr=False)
+    absent: Callable[[int], object] = attrs.field(repr=False)
 
 
 class Team:
@@ -182,7 +185,7 @@ class Team:
         member = Member(id=next(self._ids), number=number, born=self._clock.seconds(), told=self._number)
         member.channel = Channel(ToParent, lambda said: self._heard(member, said), lambda: self._lost(member))
         self._members[member.id] = member
-        member.channel.send(self._plan.hello())
+        member.channel.send(self._plan.hello(number))
         for hub in self._hubs.all():
             hub.joined(member.id)
         snapshot = self._registry.snapshot(self._plan.group)
@@ -214,6 +217,8 @@ class Team:
         for hub in self._hubs.all():
             hub.left(member.id)
         replaced = member.phase is Phase.LEAVING
+        if not replaced:
+            self._plan.absent(member.number)
         if not self._leaving and (not replaced or member.killed or member.ended != "exit status 0"):
             self._report(member)
         if not self._leaving and not replaced:

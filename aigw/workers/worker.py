@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.logger import Logger, globalLogBeginner
 from twisted.python.failure import Failure
 
@@ -20,6 +21,7 @@ from aigw import __version__
 from aigw.balancing.sharing import SharedHealths, keyed_digest
 from aigw.datapath import DataPath, Scope
 from aigw.net.inherited import InheritedSocket
+from aigw.net.shares import Courtesy, Shares
 from aigw.net.sockets import BAD_ENDPOINT
 from aigw.observe.access_log import AccessLog
 from aigw.observe.adding import Growing
@@ -37,6 +39,9 @@ from aigw.workers.topics import Topics
 
 FLUSH_SECONDS = 0.1
 """How long a line of the access log stays here, where it is lost if the worker is killed."""
+
+LAST_REQUESTS = 0.1
+"""Seconds for a connection that was accepted last to become a request; without one it counts as idle, and is closed."""
 
 MOST_GROWTHS = 500
 """In one message."""
@@ -65,6 +70,7 @@ class Worker:
         self._access_log: AccessLog | None = None
         self._path: DataPath | None = None
         self._ports: list[IListeningPort] = []
+        self._courtesy: Courtesy | None = None
         self._leaving = False
         self.failed = False
 
@@ -149,18 +155,22 @@ class Worker:
 
     def _listen(self) -> None:
         assert self._hello is not None
-        for listener in self._hello.listeners:
-            self._ports.append(self._listen_on(listener))
+        assert self._path is not None
+        hello, path = self._hello, self._path
+        shares = Shares(hello.shares, hello.places)
+        self._courtesy = Courtesy(shares, hello.place, lambda: len(path.site.connections))
+        for listener in hello.listeners:
+            self._ports.append(self._listen_on(listener, path, self._courtesy))
+        self._courtesy.tell()
         gc.collect()
         gc.freeze()  # as the gateway does in a single process
         self.channel.send(Listening())
 
-    def _listen_on(self, listener: Listener) -> IListeningPort:
-        assert self._path is not None
+    def _listen_on(self, listener: Listener, path: DataPath, courtesy: Courtesy) -> IListeningPort:
         outcome: list[Any] = []
-        inherited: Any = InheritedSocket(self._reactor, listener.fd)
+        inherited: Any = InheritedSocket(self._reactor, listener.fd, courtesy)
         try:
-            listening = serverFromString(inherited, listener.endpoint).listen(self._path.site)
+            listening = serverFromString(inherited, listener.endpoint).listen(path.site)
         except BAD_ENDPOINT as e:
             raise CannotServe(f"--proxy: {listener.endpoint}: no endpoint to listen on: {e}") from e
         listening.addBoth(outcome.append)
@@ -187,8 +197,12 @@ class Worker:
         leaving.addBoth(lambda _: self.channel.close())
 
     async def _drain(self, seconds: float) -> None:
+        if self._courtesy is not None:
+            self._courtesy.leave()
         await DeferredList([maybeDeferred(port.stopListening) for port in self._ports])
         self.channel.send(Leaving())
+        if self._ports:
+            await deferLater(self._reactor, LAST_REQUESTS)
         if self._path is not None:
             await self._path.drain(seconds)
             await self._path.close_clients()

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorSocket, IReactorSSL, IReactorTCP
 from twisted.internet.protocol import Factory, Protocol
 
 from aigw.net.inherited import InheritedSocket, SharedPort, SharedUNIXPort
+from aigw.net.shares import ABSENT, BATCH, Courtesy, Shares, shared_memory
 
 
 class Greeter(Protocol):
@@ -41,9 +42,20 @@ def bound_path(tmp_path: Path) -> Iterator[socket.socket]:
         yield listening
 
 
-def adopted(hand: Any, bound: socket.socket, endpoint: str) -> Any:
+@pytest.fixture
+def shares() -> Iterator[Shares]:
+    fd = shared_memory(2)
+    yield Shares(fd, 2)
+    os.close(fd)
+
+
+def adopted(hand: Any, bound: socket.socket, endpoint: str, courtesy: Courtesy | None = None) -> Any:
     outcome: list[Any] = []
-    inherited: Any = InheritedSocket(hand.reactor, os.dup(bound.fileno()))
+    if courtesy is None:
+        fd = shared_memory(1)
+        courtesy = Courtesy(Shares(fd, 1), 0, lambda: 0)
+        os.close(fd)
+    inherited: Any = InheritedSocket(hand.reactor, os.dup(bound.fileno()), courtesy)
     factory = Factory.forProtocol(Greeter)
     factory.noisy = False
     serverFromString(inherited, endpoint).listen(factory).addBoth(outcome.append)
@@ -104,6 +116,60 @@ def test_one_connection_is_accepted_in_a_turn(hand: Any, bound: socket.socket) -
     stop(hand, port)
 
 
+def test_who_has_more_than_its_share_leaves_a_connection_to_the_others(
+    hand: Any, bound: socket.socket, shares: Shares
+) -> None:
+    loads = [5, 0]
+    ports = [adopted(hand, bound, "tcp:80", Courtesy(shares, i, lambda i=i: loads[i])) for i in range(2)]  # type: ignore[misc]
+    shares.tell(1, 0)
+    assert greeted(hand, bound.getsockname()) == b"hello"
+    assert [port.sessionno for port in ports] == [0, 1]
+    for port in ports:
+        stop(hand, port)
+
+
+def test_but_only_for_a_moment_and_then_takes_all_that_wait(hand: Any, bound: socket.socket, shares: Shares) -> None:
+    port = adopted(hand, bound, "tcp:80", Courtesy(shares, 0, lambda: 5))
+    shares.tell(1, 0)
+    clients = [socket.create_connection(bound.getsockname()) for _ in range(BATCH + 1)]
+    port.doRead()
+    assert port.sessionno == 0
+    hand.until(lambda: port.sessionno)
+    assert port.sessionno == BATCH
+    hand.until(lambda: port.sessionno > BATCH)
+    for client in clients:
+        client.close()
+    hand.settle()
+    stop(hand, port)
+
+
+def test_who_stops_in_that_moment_takes_nothing(hand: Any, bound: socket.socket, shares: Shares) -> None:
+    port = adopted(hand, bound, "tcp:80", Courtesy(shares, 0, lambda: 5))
+    shares.tell(1, 0)
+    with socket.create_connection(bound.getsockname()):
+        port.doRead()
+        stop(hand, port)
+        hand.settle()
+        assert port.sessionno == 0
+        bound.accept()[0].close()
+
+
+def test_shares() -> None:
+    fd = shared_memory(3)
+    one, other = Shares(fd, 3), Shares(fd, 3)
+    os.close(fd)
+    assert one.allow(10**6), "nobody else is there"
+    other.tell(1, 0)
+    assert [one.allow(n) for n in (0, 1, 2)] == [True, True, False]
+    other.tell(1, 80)
+    assert [one.allow(n) for n in (91, 92)] == [True, False]
+    other.tell(2, 3)
+    assert [one.allow(n) for n in (4, 5)] == [True, False]
+    for place in (1, 2):
+        other.tell(place, ABSENT)
+    assert one.allow(10**6)
+
+
 def test_a_path_stays_when_who_serves_it_stops(hand: Any, bound_path: socket.socket) -> None:
     path = bound_path.getsockname()
     mode = os.stat(path).st_mode
@@ -117,8 +183,8 @@ def test_a_path_stays_when_who_serves_it_stops(hand: Any, bound_path: socket.soc
     stop(hand, again)
 
 
-def test_it_is_the_reactor_in_all_else(hand: Any) -> None:
-    inherited = InheritedSocket(hand.reactor, 0)
+def test_it_is_the_reactor_in_all_else(hand: Any, shares: Shares) -> None:
+    inherited = InheritedSocket(hand.reactor, 0, Courtesy(shares, 0, lambda: 0))
     for interface in (IReactorTCP, IReactorSSL, IReactorUNIX, IReactorSocket, IReactorTime):
         assert interface.providedBy(inherited)
     assert inherited.callLater == hand.reactor.callLater

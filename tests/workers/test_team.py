@@ -130,12 +130,13 @@ class Parent:
         self.metrics = Metrics(build={})
         self.workers: list[FakeWorker] = []
         self.gave_up: list[str] = []
+        self.absent: list[int] = []
         self.lines = b""
         self.obeying = True
         self.refusing: OSError | None = None
         self.living: list[FakeWorker] = []
         self.team = Team(
-            plan=Plan(size=size, group="default", hello=self._hello),
+            plan=Plan(size=size, group="default", hello=self._hello, absent=self.absent.append),
             registry=self.registry,
             clock=self.clock,
             spawn=self._spawn,
@@ -192,8 +193,8 @@ class Parent:
 
     def close(self) -> None: ...
 
-    def _hello(self) -> Hello:
-        return Hello("1", "default", "lowest_first", True, 1.0, b"k", [])
+    def _hello(self, number: int) -> Hello:
+        return Hello("1", "default", "lowest_first", True, 1.0, b"k", number - 1, 2, 0, [])
 
     def _spawn(self, channel: Channel, said: Callable[[str], object], ended: Callable[[str], object]) -> FakeWorker:
         if self.refusing is not None:
@@ -359,6 +360,7 @@ def test_who_lived_long_is_replaced_at_once_and_others_after_a_pause_that_grows(
     parent.start()
     parent.pass_seconds(60)
     parent.workers[0].die()
+    assert parent.absent == [1]
     parent.clock.advance(0)
     assert len(parent.workers) == 3
     pauses = []
@@ -431,6 +433,7 @@ def test_who_is_asked_to_leave_while_it_starts_is_replaced_too(parent: Parent) -
     parent.workers[0].die("exit status 0")
     parent.run()
     assert [w.listens for w in parent.workers] == [False, False, True]
+    assert parent.absent == [], "the place is its successor's by now"
 
 
 def test_leaving(parent: Parent) -> None:
@@ -560,6 +563,6 @@ def test_a_worker_that_talks_nonsense_is_replaced(
 def test_nothing_secret_is_shown() -> None:
     document = Document("routes", "r", b'{"auth": "sk-secret"}', 1, 1, None)
     change = Change(1, 1, [document], [], last=True)
-    hello = Hello("1", "g", "lowest_first", True, 1.0, b"the-key", [])
+    hello = Hello("1", "g", "lowest_first", True, 1.0, b"the-key", 0, 1, 0, [])
     assert "sk-secret" not in repr(change) + repr(document) + str([change])
     assert "the-key" not in repr(hello)

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from aigw import __version__
 from aigw.model.resource import decode_resource
+from aigw.net.shares import shared_memory
 from aigw.plugins import CONFIGS
 from aigw.workers.__main__ import stand_in_for_systemd
 from aigw.workers.channel import Channel
@@ -45,7 +46,7 @@ from aigw.workers.saying import EventsToParent, ParentsLog
 from aigw.workers.spawning import Spawner, how_ended
 from aigw.workers.worker import Worker
 
-HELLO = Hello(__version__, "default", "lowest_first", True, 5.0, b"k" * 32, [])
+HELLO = Hello(__version__, "default", "lowest_first", True, 5.0, b"k" * 32, 0, 1, -1, [])
 
 
 class Reactor(MemoryReactorClock):
@@ -121,9 +122,17 @@ class Living:
 
 
 @pytest.fixture
-def living() -> Living:
+def hello() -> Iterator[Hello]:
+    """With memory that is there."""
+    fd = shared_memory(1)
+    yield msgspec.structs.replace(HELLO, shares=fd)
+    os.close(fd)
+
+
+@pytest.fixture
+def living(hello: Hello) -> Living:
     living = Living()
-    assert living.tell(HELLO) == []
+    assert living.tell(hello) == []
     return living
 
 
@@ -215,9 +224,9 @@ def test_another_version_does_not_serve() -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["nonsense:1", "ssl:0:privateKey=/nowhere"])
-def test_an_endpoint_that_can_not_be_listened_on_any_more(endpoint: str) -> None:
+def test_an_endpoint_that_can_not_be_listened_on_any_more(endpoint: str, hello: Hello) -> None:
     living = Living()
-    living.tell(msgspec.structs.replace(HELLO, listeners=[Listener(endpoint, 0)]))
+    living.tell(msgspec.structs.replace(hello, listeners=[Listener(endpoint, 0)]))
     living.put(1)
     with capturedLogs() as events:
         living.tell(Listen())

@@ -89,12 +89,13 @@ def test_every_worker_is_told_where_its_sockets_are() -> None:
     reactor = Reactor()
     serving = workers(reactor)
     serving.start()
-    assert [sorted(fds) for fds in reactor.spawned] == [[0, 1, 2, 3, 4, 5]] * 3
+    assert [sorted(fds) for fds in reactor.spawned] == [[0, 1, 2, 3, 4, 5, 6]] * 3
     hello = hello_to(reactor.channels[0])
-    assert hello.listeners == [Listener("tcp:1", 4), Listener("tcp:2", 5)]
+    assert hello.listeners == [Listener("tcp:1", 5), Listener("tcp:2", 6)]
     assert (hello.version, hello.group, hello.priority_order) == (__version__, "blue", "highest_first")
     assert (hello.drain, hello.access_log, len(hello.key)) == (7.0, False, 32)
-    assert hello_to(reactor.channels[1]).key == hello.key
+    assert (hello.place, hello.places, hello.shares) == (0, 3, 4)
+    assert (hello_to(reactor.channels[1]).key, hello_to(reactor.channels[2]).place) == (hello.key, 2)
     assert not serving.ready
     serving.close()
     assert reactor.killed == 3
@@ -105,8 +106,8 @@ def test_sockets_that_systemd_has_passed_keep_their_numbers() -> None:
     reactor = Reactor()
     serving = workers(reactor, environ={"LISTEN_FDS": "2"})
     serving.start()
-    assert sorted(reactor.spawned[0]) == [0, 1, 2, 5, 6, 7]
-    assert [listener.fd for listener in hello_to(reactor.channels[0]).listeners] == [6, 7]
+    assert sorted(reactor.spawned[0]) == [0, 1, 2, 5, 6, 7, 8]
+    assert [listener.fd for listener in hello_to(reactor.channels[0]).listeners] == [7, 8]
     serving.close()
 
 
