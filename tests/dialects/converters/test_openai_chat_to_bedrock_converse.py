@@ -185,7 +185,7 @@ def test_results_of_tools() -> None:
         ("x", [{"text": "x"}]),
         ([{"type": "text", "text": "x"}, image(PNG)], [{"text": "x"}, told_image("png", "iVBORw0KGgo=")]),
     ):
-        assert turns(asked, {**answered, "content": content})[1] == {"role": "user", "content": [result(*told)]}
+        assert turns(*HI, asked, {**answered, "content": content})[2] == {"role": "user", "content": [result(*told)]}
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_results_of_tools() -> None:
 )
 def test_ids_of_calls(call_id: str, allowed: str) -> None:
     answered = {"role": "tool", "tool_call_id": call_id, "content": "x"}
-    asked, told = turns({"role": "assistant", "tool_calls": [call(call_id)]}, answered)
+    _, asked, told = turns(*HI, {"role": "assistant", "tool_calls": [call(call_id)]}, answered)
     assert asked["content"] == [use(allowed)]
     assert told["content"] == [result({"text": "x"}, call_id=allowed)]
 
@@ -215,7 +215,8 @@ def test_ids_of_calls(call_id: str, allowed: str) -> None:
     ],
 )
 def test_arguments_of_calls(arguments: str, given: dict[str, Any]) -> None:
-    assert turns({"role": "assistant", "tool_calls": [call(arguments=arguments)]})[0]["content"] == [use(**given)]
+    asked = {"role": "assistant", "tool_calls": [call(arguments=arguments)]}
+    assert turns(*HI, asked)[1]["content"] == [use(**given)]
 
 
 MARK = {"cache_control": {"type": "ephemeral"}}
@@ -367,6 +368,7 @@ USED = [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [c
         ({"messages": [{"role": "system", "content": "x"}]}, "messages"),
         ({"messages": [{"role": "user", "content": "x", "name": "Eva"}]}, "messages[0].name"),
         ({"messages": [{"role": "function", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "system", "content": "x"}, {"role": "assistant", "content": "x"}]}, "messages[1].role"),
         ({"messages": [{"role": "assistant", "function_call": {}}]}, "messages[0].function_call"),
         ({"messages": [{"role": "assistant", "audio": {"id": "x"}}]}, "messages[0].audio"),
         ({"messages": [{"role": "assistant", "tool_calls": [{"type": "custom"}]}]}, "messages[0].tool_calls[0].type"),

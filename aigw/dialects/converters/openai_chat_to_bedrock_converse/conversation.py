@@ -1,7 +1,7 @@
 """The messages of a chat as the system prompt and turns of the Converse API.
 
-https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-call.html: user and assistant take turns, so
-messages of the same role become one turn, and the results of all tools that a turn used stand together in the next one.
+https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-call.html: user and assistant take turns, and
+the user begins. So messages of the same role become one turn, and the results of all tools that a turn used stand together in the next one.
 System and developer messages are the system prompt, wherever they stand.
 
 Left out: ``reasoning_content``, because Bedrock wants reasoning back with its signature, unmodified
@@ -62,8 +62,10 @@ class Conversation:
         conversation = cls()
         for path, message in objects(of_type(list, messages, "messages"), "messages"):
             conversation._add(message, path)
+            if conversation.turns and conversation.turns[0]["role"] != "user":
+                raise uncarried(f"{path}.role", "a conversation with Bedrock starts with the user")
         if not conversation.turns:
-            raise uncarried("messages", "Bedrock needs a message of the user or the assistant that says something")
+            raise uncarried("messages", "Bedrock needs a message of the user that says something")
         return conversation
 
     def _add(self, message: Object, path: str) -> None:
