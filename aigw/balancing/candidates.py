@@ -5,7 +5,7 @@ The unwell are passed over, unless all of them are when the request arrives: the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Generic
 
 import attrs
@@ -22,13 +22,22 @@ class Candidates(Generic[T]):
     """The instances that one request may still try.
 
     ``key``: for a consistent hash, which sends all requests of one key (also the empty one) to one instance.
-    ``without``: names of those that this request can't be sent to.
+    ``without``: names of those that this request can't be sent to. ``suits``: tells of the others whether it can,
+    where that takes a look at the request; it is asked late, as the answer may be dear.
     """
 
-    def __init__(self, pool: Pool[T], *, key: bytes = b"", without: Collection[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        pool: Pool[T],
+        *,
+        key: bytes = b"",
+        without: Collection[str] = frozenset(),
+        suits: Callable[[T], bool] | None = None,
+    ) -> None:
         self._pool = pool
         self._key = key
         self._without = without
+        self._suits = suits
         self._tried: set[str] = set()
         self._ignoring_health = False
         self._last_started = 0.0
@@ -37,30 +46,24 @@ class Candidates(Generic[T]):
         """Begin the next attempt, or None: no instance is left, or none may be tried any more."""
         if self._tried and not self._may_go_on(now):
             return None
-        left = self._left(now)
-        if not left and not self._tried:
-            self._ignoring_health = True
-            left = self._left(now)
-        if not left:
-            return None
-        instance = self._pool.balancer.pick(left, now, self._key)
-        self._tried.add(instance.name)
-        self._last_started = now
-        return _begin(self._pool, instance, len(self._tried), now)
-
-    def instead_of(self, turn: Turn[T], now: float) -> Turn[T] | None:
-        """Begin an attempt in place of one that never was, because its instance can't take this request; or None."""
-        self._without = {*self._without, turn.instance.name}
-        self._tried.discard(turn.instance.name)
-        return self.next_candidate(now)
+        while (instance := self._picked(now)) is not None:
+            if self._suits is None or self._suits(instance):
+                self._tried.add(instance.name)
+                self._last_started = now
+                return _begin(self._pool, instance, len(self._tried), now)
+            self._without = {*self._without, instance.name}
+        return None
 
     def has_more(self, now: float) -> bool:
-        """Could another instance take over, if the attempt under way broke or stalled now? Changes nothing."""
-        return self._pool.policy.replaces_streams and self._another(now)
+        """Could another instance take over, if the attempt under way broke or stalled now? Changes nothing.
+
+        It may turn out that the request suits none of the others.
+        """
+        return self._pool.policy.replaces_streams and self._may_go_on(now) and bool(self._left(now))
 
     def goes_on_after(self, status: int, now: float) -> bool:
         """Would a reply with this status send the request on to another instance? Changes nothing."""
-        return self._pool.policy.falls_back(status) is not None and self._another(now)
+        return self._pool.policy.falls_back(status) is not None and self._may_go_on(now) and self._another(now)
 
     @property
     def takeover_ends(self) -> float | None:
@@ -69,7 +72,22 @@ class Candidates(Generic[T]):
         return None if within is None else self._last_started + within
 
     def _another(self, now: float) -> bool:
-        return self._may_go_on(now) and bool(self._left(now))
+        if self._suits is None:
+            return bool(self._left(now))
+        return any(
+            self._suits(instance)
+            for tier in self._pool.tiers
+            for instance in tier
+            if instance.name not in self._tried and self._is_fit(instance, now)
+        )
+
+    def _picked(self, now: float) -> T | None:
+        """Whose turn it is among those that are left."""
+        left = self._left(now)
+        if not left and not self._tried:
+            self._ignoring_health = True
+            left = self._left(now)
+        return self._pool.balancer.pick(left, now, self._key) if left else None
 
     def _may_go_on(self, now: float) -> bool:
         ends = self.takeover_ends

@@ -18,7 +18,7 @@ from aigw.balancing.deadlines import attempt_deadline
 from aigw.dialects.dialect import Verdict
 from aigw.errors import GatewayError, UpstreamBadReply, UpstreamReplyTooLarge, UpstreamTimeout
 from aigw.exchange import Exchange, HeaderList, Reply
-from aigw.llm.call import Call
+from aigw.llm.call import OPAQUE, Call
 from aigw.llm.endpoint import JSON, outgoing_headers, relayed_headers
 from aigw.llm.scrubbing import Scrubber
 from aigw.llm.target import Target
@@ -95,19 +95,16 @@ class Try:
     def _outgoing(self, way: Way) -> tuple[bytes, bytes]:
         """Where the request goes, and its body there."""
         target, call, exchange = self.target, self.call, self.exchange
-        body, prepared, streams, decided = call.body, call.prepared, call.streams, target.decided
+        body, prepared, decided = call.body, call.prepared, target.decided
         if way.converter is not None:
-            body = way.converter.request(body, exchange.model)
-        if decided:
-            streams = decided.get("stream", streams) is True
+            body = call.converted(way, exchange.model)
         if decided or way.converter is not None:
             prepared = way.dialect.prepare(body.changed(decided) if decided else body)
-            exchange.request_type = "ai_stream" if streams else "ai_chat"
         self._hide_usage = not prepared.client_asked_usage and way.converter is None
         if call.dialect.name == PASSTHROUGH:
             url = target.passed_url(exchange.path, exchange.target)
         else:
-            url = target.url(way.dialect.name, streams=streams, model=exchange.model)
+            url = target.url(way.dialect.name, streams=target.streams(call), model=exchange.model)
         return url, way.shape_for(call.body).outgoing(body, prepared.sets)
 
     def _send(self, method: str, url: bytes, headers: HeaderBlock, data: bytes) -> Deferred[Any]:
@@ -121,14 +118,16 @@ class Try:
         """The client's, as far as they go along, and ours; worked out once for heads that come again and again."""
         target, client = self.target, self.exchange.headers
         derived = derived_of(client)
-        block: HeaderBlock | None = derived.get(target)
+        opaque = self.call.opaque
+        key = (target, OPAQUE) if opaque else target
+        block: HeaderBlock | None = derived.get(key)
         if block is None:
-            defaults = [] if self.call.opaque else JSON
+            defaults = [] if opaque else JSON
             more = [(name.encode(), value.encode()) for name, value in target.provider.headers.items()]
             block = outgoing_headers(
                 client, target.headers, target.header_names, target.brings_own_key, [*defaults, *more]
             )
-            derived[target] = block
+            derived[key] = block
         return block
 
     def _start_timeout(self, first_byte: float | None) -> None:
@@ -222,7 +221,7 @@ class Try:
         try:
             return work()
         except GatewayError as error:
-            raise type(error)(self.target.scrubber.text(error.message), param=error.param) from None
+            raise type(error)(self._scrubber.text(error.message), param=error.param) from None
 
     async def _answer(self, response: IResponse, body: UpstreamBody) -> Reply:
         converter = self._way.converter
@@ -246,7 +245,7 @@ class Try:
 
     def _error(self, response: IResponse, body: UpstreamBody) -> Reply:
         """An error that quotes the credentials it refused must not show them to the client."""
-        scrubber, converter = self._scrubber(), self._way.converter
+        scrubber, converter = self._scrubber, self._way.converter
         if converter is not None:
             raw = scrubber.whole(body.held())
             if not body.complete:
@@ -258,12 +257,12 @@ class Try:
             return Reply(status=response.code, headers=headers, body=scrubber.whole(body.held()))
         return Reply(status=response.code, headers=headers, source=body).through(scrubber.stream())
 
+    @property
     def _scrubber(self) -> Scrubber:
         """For the instance's credentials, those of this one request included."""
-        signer = self.target.signer
-        if signer is None:
-            return self.target.scrubber
-        return Scrubber([*self.target.scrubber.values, *signer.secrets(self._sent_headers)])
+        target, sent = self.target, self._sent_headers
+        more = [] if target.signer is None or sent is None else target.signer.secrets(sent)
+        return Scrubber([*target.scrubber.values, *more]) if more else target.scrubber
 
     def _first(self, name: bytes) -> bytes:
         """The lower-case value of the first field of this name, or nothing."""
@@ -292,10 +291,11 @@ class Try:
             self._await_first_token(reply, body)
         watch = way.dialect.watch(self.exchange.usage, hide_usage=self._hide_usage)
         body.ends_when(lambda: watch.over)
-        reply.through(self.target.scrubber.errors_of(watch))
+        scrubber = self._scrubber
+        reply.through(scrubber.errors_of(watch))
         if way.converter is not None:
             converted = way.converter.stream(self.call.body, int(self.now()))
-            reply.through(self.target.scrubber.errors_of(converted))
+            reply.through(scrubber.errors_of(converted))
         return reply
 
     async def _hold(self, body: UpstreamBody) -> bool:
@@ -324,7 +324,7 @@ class Try:
             verdict = holder.close()
         if verdict is Verdict.FAILED:
             body.abort()
-            told = self.target.scrubber.text(holder.message)
+            told = self._scrubber.text(holder.message)
             raise UpstreamBadReply(f"the upstream's stream did not begin: {told}")
         return verdict is Verdict.REAL
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
 import attrs
 
 from aigw.dialects import detect
@@ -10,6 +13,9 @@ from aigw.dialects.dialect import Dialect, Prepared
 from aigw.dialects.passthrough import AS_IT_IS, Passthrough
 from aigw.errors import MethodNotAllowed, UnsupportedMediaType
 from aigw.exchange import Exchange
+
+if TYPE_CHECKING:
+    from aigw.llm.ways import Way
 
 _JSON_ONLY = (
     "/chat/completions",
@@ -23,6 +29,8 @@ _JSON_ONLY = (
 )
 """What is posted to these paths is JSON, so that whatever else is has to be a mistake."""
 
+OPAQUE = "opaque"
+"""In place of a dialect: what is no JSON object."""
 _PASSTHROUGH = Passthrough()
 _NOTHING = Body.parse(b"{}")
 
@@ -40,6 +48,18 @@ class Call:
     model: str
     prepared: Prepared
     opaque: bool = False
+    _converted: dict[Hashable, Body] = attrs.field(factory=dict, init=False)
+
+    def converted(self, way: Way, model: str) -> Body:
+        """The body as instances are asked on this way, worked out once for all that have it in common.
+
+        :raises BadRequest: if it can't be, see `aigw.dialects.converters.converter.Converter`.
+        """
+        key = way.dialect.name, way.reasoning, model
+        body = self._converted.get(key)
+        if body is None:
+            body = self._converted[key] = way.converted(self.body, model)
+        return body
 
 
 def read_call(exchange: Exchange, *, passes: bool = True) -> Call:
@@ -51,14 +71,13 @@ def read_call(exchange: Exchange, *, passes: bool = True) -> Call:
     :raises UnsupportedMediaType: if it is labelled as anything but JSON, likewise.
     :raises InvalidJSON: if it is no JSON object.
     """
-    if exchange.method != b"POST" or not _is_json(exchange):
-        if (
-            passes
-            and "/v1/" in exchange.path
-            and not (exchange.method == b"POST" and exchange.path.endswith(_JSON_ONLY))
-        ):
+    posted = exchange.method == b"POST"
+    is_json = posted and _is_json(exchange)
+    if not (is_json and exchange.body):
+        if passes and "/v1/" in exchange.path and not (posted and exchange.path.endswith(_JSON_ONLY)):
             return Call(dialect=_PASSTHROUGH, body=_NOTHING, streams=False, model="", prepared=AS_IT_IS, opaque=True)
-        _refuse(exchange)
+        if not is_json:
+            _refuse(exchange)
     body = Body.parse(exchange.body)
     dialect = detect(exchange.path, body)
     streams, model = dialect.streams(body, exchange.path), dialect.model(body, exchange.path)

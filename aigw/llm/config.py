@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from aigw.model.schema import Invalid, Secret, decode
 from aigw.providers import PROVIDERS
+from aigw.providers.auth.gcp import BadServiceAccount, parse_service_account
 
 if TYPE_CHECKING:
     ProviderName = str
@@ -39,6 +40,15 @@ class GcpAuth:
     expire_early_secs: Annotated[int, Meta(ge=0, description="seconds before its end a token is not used any more")] = (
         60
     )
+
+    def __attrs_post_init__(self) -> None:
+        """:raises ValueError: for what is no service account; the message does not show it."""
+        written = self.service_account_json
+        if written is not None and not written.startswith("$"):
+            try:
+                parse_service_account(written)
+            except BadServiceAccount as e:
+                raise ValueError(f"service_account_json: {e}") from None
 
 
 @attrs.frozen(kw_only=True)
@@ -153,7 +163,8 @@ class Model(Transport):
         for signing in ("gcp", "aws"):
             if getattr(self.auth, signing) is not None and provider.signs != signing:
                 raise ValueError(f"auth.{signing}: means nothing to provider {self.provider}")
-        if provider.conf is not None and (provider.conf_always or endpoint is None or self.provider_conf):
+        complete = endpoint is not None and urlsplit(endpoint).path not in ("", "/")
+        if provider.conf is not None and (provider.conf_always or not complete or self.provider_conf):
             try:
                 conf = conf_of(self)
             except Invalid as e:
@@ -162,6 +173,8 @@ class Model(Transport):
             conf = None
         if endpoint is None and provider.base_of(conf) is None:
             raise ValueError(f"override.endpoint: required for provider {self.provider}")
+        if not complete and all(provider.path_of(dialect, conf=conf) is None for dialect in provider.paths):
+            raise ValueError("override.endpoint: has no path, and provider_conf does not tell what to make one of")
         if not isinstance(self.options.get("model", ""), str):
             raise ValueError("options.model: expected a string")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import quote, unquote_plus, urlencode, urlsplit
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from urllib.parse import quote, quote_from_bytes, unquote_plus, unquote_to_bytes, urlencode, urlsplit
 
 from twisted.web.http_headers import Headers
 
@@ -24,6 +24,8 @@ NOT_RELAYED = _OF_THE_CONNECTION | {
     b"strict-transport-security",
 }
 """Of the upstream's own connection, or (its cookies) of a session that all clients of the gateway would share."""
+_PLAIN = "/:@!$&'()*+,;=-._~"
+"""What may stand in a path as it is (RFC 3986 section 3.3), and a query."""
 _NOT_RELAYED_DECODED = NOT_RELAYED | {b"content-encoding"}
 
 
@@ -35,31 +37,37 @@ def has_path(endpoint: str | None) -> bool:
 def url_of(base: str, path: str | None, query: Mapping[str, str]) -> bytes:
     """The URL of an endpoint. ``path``: percent-encoded, its query may follow; None = ``base`` has one.
 
-    ``query``: of the instance's credentials, which win over parameters of the same name.
+    ``query``: of the instance's credentials. Of parameters with the same name theirs count, then those of ``base``.
     """
     parts = urlsplit(base)
+    said = _others(parts.query, query)
     if path is not None:
         path, _, more = path.partition("?")
-        kept = [pair for pair in more.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in query]
-        parts = parts._replace(path=path, query="&".join(filter(None, [parts.query, *kept])))
+        said += _others(more, {*query, *map(_name, said)})
+        parts = parts._replace(path=path)
     if query:
-        parts = parts._replace(query="&".join(filter(None, [parts.query, urlencode(query)])))
-    return parts.geturl().encode("ascii")
+        said.append(urlencode(query))
+    return parts._replace(query="&".join(said)).geturl().encode("ascii")
 
 
 def passed_path(path: str, target: bytes, chat: str | None) -> str:
     """What of a client's path the upstream knows too, percent-encoded, and the query as the client wrote it.
 
-    From ``/v1/`` on, if that is in it; where the vendor's chat has another prefix, that one. ``path``: percent-decoded,
-    ``target``: the request's, as sent. ``chat``: the vendor's path for chat completions.
+    From ``/v1/`` on, if that is in it; where the vendor's chat has another prefix, that one. ``path``: percent-decoded
+    and without dot segments, ``target``: the request's, as sent. ``chat``: the vendor's path for chat completions.
     """
+    sent, _, asked = target.partition(b"?")
+    # As the client wrote it, because a %2F is no slash; but only if it means the path by which the route was chosen.
+    path = _requoted(sent) if unquote_to_bytes(sent) == path.encode() else quote(path, safe=_PLAIN)
+    query = _requoted(asked.partition(b"#")[0])
     start = path.find("/v1/")
     if start >= 0:
         path = path[start:]
-        if chat is not None and chat.endswith("/chat/completions"):
-            path = chat.removesuffix("/chat/completions") + path.removeprefix("/v1")
-    query = target.partition(b"?")[2].partition(b"#")[0].decode("ascii", "replace")
-    return quote(path, safe="/:@!$&'()*+,;=-._~") + ("?" + query if query else "")
+        own, _, more = (chat or "").partition("?")
+        if own.endswith("/chat/completions"):
+            path = own.removesuffix("/chat/completions") + path.removeprefix("/v1")
+            query = "&".join([*_others(more, ()), *_others(query, {*map(_name, more.split("&"))})])
+    return path + ("?" + query if query else "")
 
 
 def outgoing_headers(
@@ -96,6 +104,20 @@ def relayed_headers(fields: HeaderList, names: Sequence[bytes], decoded: bool) -
     """
     dropped = _NOT_RELAYED_DECODED if decoded else NOT_RELAYED
     return [field for field, name in zip(fields, names, strict=True) if name not in dropped]
+
+
+def _others(query: str, names: Collection[str]) -> list[str]:
+    """The parameters of a query but for those of these names, as they were written."""
+    return [pair for pair in query.split("&") if pair and _name(pair) not in names]
+
+
+def _name(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0])
+
+
+def _requoted(sent: bytes) -> str:
+    """A part of a target, percent-encoded where it should have been; what was stays as it is."""
+    return quote_from_bytes(sent, safe=_PLAIN + "?%")
 
 
 @functools.lru_cache(maxsize=1024)

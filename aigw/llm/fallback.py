@@ -18,10 +18,10 @@ from aigw.balancing.fallback import Reason
 from aigw.balancing.health import Condition, available
 from aigw.balancing.pool import Pool
 from aigw.balancing.retry_after import retry_after
-from aigw.errors import GatewayError, NoInstance, Unconvertible
+from aigw.errors import BadRequest, GatewayError, NoInstance
 from aigw.exchange import Attempt, Exchange, Outcome, Reply
 from aigw.llm.attempt import Try
-from aigw.llm.call import Call, read_call
+from aigw.llm.call import OPAQUE, Call, read_call
 from aigw.llm.endpoint import has_path
 from aigw.llm.target import Target
 from aigw.parts import Parts
@@ -31,9 +31,6 @@ from aigw.upstream.body import UpstreamBody
 from aigw.upstream.timeouts import Timeouts
 
 log = Logger()
-
-OPAQUE = "opaque"
-"""In place of a dialect: what is no JSON object."""
 
 MOMENT = 0.001
 """Seconds; an attempt with less time than that is none."""
@@ -48,6 +45,7 @@ class Backend:
     timeouts: Timeouts = attrs.field(init=False)
     circuits: dict[str, CircuitState] = attrs.field(factory=dict)
     _mute: dict[str, frozenset[str]] = attrs.field(factory=dict)
+    _choosy: dict[str, bool] = attrs.field(factory=dict)
 
     @timeouts.default
     def _new_timeouts(self) -> Timeouts:
@@ -66,6 +64,13 @@ class Backend:
             mute = frozenset(target.name for target in targets if not _takes(target, dialect))
             self._mute[dialect] = frozenset() if len(mute) == len(targets) else mute
         return self._mute[dialect]
+
+    def is_choosy(self, dialect: str) -> bool:
+        """Does it take a look at a request to tell whether an instance can have it?"""
+        if dialect not in self._choosy:
+            targets = [target for tier in self.pool.tiers for target in tier]
+            self._choosy[dialect] = any(target.is_choosy(dialect) for target in targets)
+        return self._choosy[dialect]
 
     @functools.cached_property
     def passes(self) -> bool:
@@ -111,20 +116,36 @@ class Chain:
         self.call = call
         self.backend = backend
         self.parts = backend.parts
-        self.candidates = Candidates(backend.pool, without=backend.mute(OPAQUE if call.opaque else call.dialect.name))
+        dialect = OPAQUE if call.opaque else call.dialect.name
+        suits = self._suits if backend.is_choosy(dialect) else None
+        self.candidates = Candidates(backend.pool, without=backend.mute(dialect), suits=suits)
+        self._misfit: BadRequest | None = None
 
     def answer(self) -> Deferred[Reply]:
         """The first reply that needs no other instance, or the last one's; fails with the last one's error."""
         turn = self.candidates.next_candidate(self.parts.clock.seconds())
         if turn is None:
-            return fail(NoInstance("no instance of this route is available"))
+            return fail(self._misfit or NoInstance("no instance of this route is available"))
         return self._try(turn)
+
+    def _suits(self, target: Target) -> bool:
+        """Can the instance have this request? One that can't is passed over, and if none can, the client is told why
+        the first one could not.
+        """
+        try:
+            target.look_at(self.call)
+        except BadRequest as error:
+            self._misfit = self._misfit or error
+            return False
+        return True
 
     def _try(self, turn: Turn[Target]) -> Deferred[Reply]:
         now = self.parts.clock.seconds()
         target, exchange = turn.instance, self.exchange
         exchange.attempts.append(Attempt(instance=target.name))
-        exchange.model = str(target.model.options.get("model") or self.call.model)
+        exchange.model = target.model_for(self.call)
+        if not self.call.opaque:
+            exchange.request_type = "ai_stream" if target.streams(self.call) else "ai_chat"
         exchange.timeline.upstream_head = None
         if exchange.timeline.upstream_started is None:
             exchange.timeline.upstream_started = now
@@ -145,22 +166,10 @@ class Chain:
         )
         try:
             trying = attempt.reply()
-        except Unconvertible as error:
-            if (other := self._pass_over(attempt)) is not None:
-                return self._try(other)
-            trying = fail(error)
         except GatewayError as error:
             trying = fail(error)
         trying.addCallbacks(self._answered, self._failed, callbackArgs=(attempt,), errbackArgs=(attempt,))
         return trying
-
-    def _pass_over(self, attempt: Try) -> Turn[Target] | None:
-        """Another instance, which may take the request as it is, or convert it to something else."""
-        other = self.candidates.instead_of(attempt.turn, self.parts.clock.seconds())
-        if other is not None:
-            self._over(attempt, Outcome.DONE, None)
-            self.exchange.attempts.pop()
-        return other
 
     def _record(self, attempt: Try, now: float, error: str | None) -> None:
         record = self.exchange.attempts[-1]

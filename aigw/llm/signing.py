@@ -38,7 +38,7 @@ class Signer(Protocol):
         """The upstream did not believe it (401)."""
 
     def secrets(self, headers: HeaderBlock | None) -> list[str]:
-        """What must not reach a client, as far as it was in these headers."""
+        """What must not reach a client: of the instance at all (None), or in these headers besides."""
 
 
 class AwsSigner:
@@ -76,9 +76,10 @@ class AwsSigner:
         """Another signature would not help."""
 
     def secrets(self, headers: HeaderBlock | None) -> list[str]:
-        """All of the credentials: an error may quote what was signed."""
+        """All of the credentials, whatever was signed: an error may quote them."""
         credentials = self._credentials
-        return [credentials.access_key_id, credentials.secret_access_key, credentials.session_token or ""]
+        known = [credentials.access_key_id, credentials.secret_access_key, credentials.session_token or ""]
+        return known if headers is None else []
 
 
 class GcpSigner:
@@ -89,7 +90,7 @@ class GcpSigner:
     def __init__(self, auth: GcpAuth, environ: Mapping[str, str], tokens: GcpTokens) -> None:
         """:raises Unresolved: if there is no usable service account."""
         written = auth.service_account_json
-        text = resolve(f"$env://{ACCOUNT_VARIABLE}" if written is None else written, environ)
+        text = resolve(f"$env://{ACCOUNT_VARIABLE}" if written is None else written, environ, lines=True)
         try:
             self._account = parse_service_account(text)
         except BadServiceAccount as e:

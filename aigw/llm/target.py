@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -12,6 +12,7 @@ from aigw.balancing.deadlines import Deadlines, deadlines_of
 from aigw.balancing.sharing import Digest
 from aigw.errors import BadRequest, InstanceUnusable, UnsupportedDialect
 from aigw.exchange import HeaderList
+from aigw.llm.call import Call
 from aigw.llm.config import (
     DEFAULT_KEEPALIVE_POOL,
     DEFAULT_KEEPALIVE_TIMEOUT,
@@ -98,6 +99,35 @@ class Target:
             )
         return way
 
+    def is_choosy(self, dialect: str) -> bool:
+        """Does it take a look at requests of this dialect to tell whether they can be sent here?"""
+        if not self.speaks(dialect):
+            return False
+        way = self._ways[dialect]
+        return way is not None and (way.converter is not None or self._needs_model(way.dialect.name))
+
+    def look_at(self, call: Call) -> None:
+        """Can this request be sent here? (Of one that is sent, what this takes is done but once.)
+
+        :raises BadRequest: if it can't.
+        """
+        way = self._ways.get(call.dialect.name) if self.speaks(call.dialect.name) else None
+        if way is None:
+            return
+        model = self.model_for(call)
+        if way.converter is not None:
+            call.converted(way, model)
+        if self._needs_model(way.dialect.name):
+            self.url(way.dialect.name, model=model)
+
+    def model_for(self, call: Call) -> str:
+        """The model that a request gets here; "" = nobody named one."""
+        return self.model.options.get("model") or call.model
+
+    def streams(self, call: Call) -> bool:
+        """Is a stream asked for here, be it by the client or by the operator?"""
+        return self.decided.get("stream", call.streams) is True if self.decided else call.streams
+
     def url(self, dialect: str, *, streams: bool = False, model: str = "") -> bytes:
         """Where requests in a dialect that it speaks itself go.
 
@@ -119,6 +149,9 @@ class Target:
         chat = self.provider.path_of("openai-chat", conf=self.conf)
         return url_of(self._base, passed_path(path, target, chat), self.query)
 
+    def _needs_model(self, dialect: str) -> bool:
+        return self.provider.names_model(dialect) and not has_path(self.endpoint)
+
     @property
     def _base(self) -> str:
         return self.endpoint or self.provider.base_of(self.conf) or ""
@@ -126,7 +159,7 @@ class Target:
     def _url(self, dialect: str, streams: bool, model: str) -> bytes:
         if has_path(self.endpoint):
             return url_of(self._base, None, self.query)
-        if self.provider.names_model(dialect) and not model:
+        if not model and self._needs_model(dialect):
             raise BadRequest("model: required, in the request or in the instance's options", param="model")
         return url_of(
             self._base, self.provider.path_of(dialect, streams=streams, model=model, conf=self.conf), self.query
@@ -137,6 +170,8 @@ def target_of(name: str, weight: int, priority: int, model: Model, plugin: Trans
     """Compile an instance; its own transport fields win over the plugin's."""
     conf = _conf(model)
     headers, query, signer, problem = _credentials(model, conf, parts)
+    signed = frozenset[bytes]() if signer is None else signer.names
+    headers = [field for field in headers if field[0].lower() not in signed]
     deadlines = deadlines_of(plugin.deadlines, model.deadlines, _first(model.timeout, plugin.timeout, DEFAULT_TIMEOUT))
     stream_ms = _first(model.max_stream_duration_ms, plugin.max_stream_duration_ms, None)
     return Target(
@@ -151,11 +186,11 @@ def target_of(name: str, weight: int, priority: int, model: Model, plugin: Trans
         max_stream=None if stream_ms is None else stream_ms / 1000,
         max_bytes=_first(model.max_response_bytes, plugin.max_response_bytes, None),
         headers=HeaderBlock(headers),
-        header_names=frozenset(n.lower() for n, _ in headers).union(() if signer is None else signer.names),
+        header_names=signed.union(n.lower() for n, _ in headers),
         query=query,
         brings_own_key=not (model.auth.header or model.auth.query or model.auth.gcp or model.auth.aws),
         signer=signer,
-        scrubber=Scrubber([*(value.decode() for _, value in headers), *query.values()]),
+        scrubber=Scrubber([*(value.decode() for _, value in headers), *query.values(), *_signing(signer)]),
         problem=problem,
         decided={name: v for name, v in model.options.items() if name in ("stream", "stream_options")},
     )
@@ -167,6 +202,10 @@ def account_of(target: Target, digest: Digest) -> Hashable:
     signer = None if target.signer is None else target.signer.identity
     credentials = digest(repr((target.headers.block, tuple(target.query.items()), signer)).encode())
     return (model.provider, model.override.endpoint, str(model.options.get("model")), target.name, credentials)
+
+
+def _signing(signer: Signer | None) -> Collection[str]:
+    return () if signer is None else signer.secrets(None)
 
 
 def _profile(model: Model, plugin: Transport, deadlines: Deadlines) -> Profile:

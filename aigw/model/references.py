@@ -24,10 +24,11 @@ def is_reference(value: str) -> bool:
     return REFERENCE.match(value) is not None
 
 
-def resolve(value: str, environ: Mapping[str, str]) -> str:
+def resolve(value: str, environ: Mapping[str, str], *, lines: bool = False) -> str:
     """The value itself, or what it refers to.
 
-    Space around a secret is of the file that it came from, and no part of it.
+    Space around a secret is of the file that it came from, and no part of it. ``lines``: it may have several, as a
+    document has, because it is not what is sent.
 
     :raises Unresolved: if the variable is not set, its JSON has no such key, or what it holds can't stand in a request.
     """
@@ -38,7 +39,7 @@ def resolve(value: str, environ: Mapping[str, str]) -> str:
     if name not in environ:
         raise Unresolved(f"environment variable {name} is not set")
     found = (environ[name] if key is None else _subkey(name, environ[name], key)).strip()
-    if _UNSENDABLE.search(found):
+    if not lines and _UNSENDABLE.search(found):
         raise Unresolved(f"environment variable {name} holds characters that can't be sent")
     return (match["scheme"] or "") + found
 

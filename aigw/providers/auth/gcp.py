@@ -7,6 +7,7 @@ access token that lives an hour. Nothing here shows the key: no repr, no error.
 
 from __future__ import annotations
 
+import functools
 import re
 from base64 import urlsafe_b64encode
 from hashlib import sha256
@@ -171,6 +172,7 @@ def _string(document: dict[str, Any], name: str, default: str | None = None) -> 
     return value
 
 
+@functools.lru_cache(maxsize=256)  # a configuration is read several times, and to check a key takes 30 ms
 def _private_key(pem: str) -> RSAPrivateKey:
     try:
         key = load_pem_private_key(pem.encode("ascii"), password=None)
