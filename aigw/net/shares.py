@@ -19,8 +19,8 @@ WIDTH = 8
 MOMENT = 0.002
 """Seconds that a connection is left to the others."""
 
-BATCH = 16
-"""How many are accepted at once if the others did not."""
+BATCH = 4
+"""How many are accepted then. More would undo the balance; with fewer, one process that hangs would hold up a crowd."""
 
 
 class Shares:
