@@ -15,7 +15,10 @@ from msgspec import Meta
 from aigw.providers.provider import Provider
 
 VERSION = "2023-06-01"
-"""The only one there has been since."""
+"""What converted requests are written for, sampling parameters included, which the next version (2026-10-21) has not
+(https://platform.claude.com/docs/en/api/versioning). Clients that speak to Anthropic themselves say their own, and an
+operator may in ``auth.header``.
+"""
 
 
 @attrs.frozen(kw_only=True)

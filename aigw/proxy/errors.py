@@ -1,4 +1,7 @@
-"""How an error looks to a client: one JSON object that OpenAI SDKs and APISIX users can both read."""
+"""How an error looks to a client: one JSON object that SDKs of all dialects and users of APISIX can read.
+
+Those of OpenAI and Anthropic read ``error`` (and tell by the status what kind it is), AWS's ``message``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ NOT_FOUND = "404 Route Not Found"
 
 
 def render_error(error: GatewayError) -> Reply:
-    """``{"error": {"message", "type", "code", "param"}, "error_msg"}``, with the error's status and headers."""
+    """``{"error": {"message", "type", "code", "param"}, "error_msg", "message"}``; the error's status and headers."""
     message = NOT_FOUND if isinstance(error, RouteNotFound) else _printable(error.message)
     document = {
         "error": {
@@ -21,6 +24,7 @@ def render_error(error: GatewayError) -> Reply:
             "param": None if error.param is None else _printable(error.param),
         },
         "error_msg": message,
+        "message": message,
     }
     return Reply(
         status=error.status,

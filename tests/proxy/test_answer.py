@@ -41,6 +41,7 @@ class TestErrors:
         assert json.loads(reply.body) == {
             "error": {"message": "slow down", "type": "rate_limit_error", "code": "rate_limited", "param": "model"},
             "error_msg": "slow down",
+            "message": "slow down",
         }
 
     def test_apisix_has_its_own_words_for_404(self) -> None:

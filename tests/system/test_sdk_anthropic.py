@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import anthropic
+import attrs
 import pytest
 from anthropic.types import TextBlock, ThinkingBlock, ToolUseBlock
 
 from aigw.testing.asking import ask
+from aigw.testing.thread import ServedUpstream
 from aigw.testing.vendors import KEY, Anthropic, DeepSeek, OpenAI, OpenRouter, Scenario, Tokens, Vendor
 from aigw.testing.vendors.scenario import (
     BREAKS,
@@ -112,6 +114,59 @@ def test_thinking(streamed: bool, behind: Callable[..., Any]) -> None:
     assert message.content[0].thinking == "Let me think."
 
 
+class TestDeepSeek:
+    """Thinks by default, and wants what it thought back with each call of a tool: Claude Code in front of it."""
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_many_turns_with_tools(self, streamed: bool, behind: Callable[..., Any]) -> None:
+        vendor = DeepSeek()
+        history = [*HELLO]
+        with client_of(behind(vendor)) as client:
+            for turn in range(3):
+                vendor.will(TALK_AND_CALL)
+                message = said(client, streamed, messages=history, tools=[TOOL], system="Be kind.")
+                assert [block.type for block in message.content] == ["thinking", "text", "tool_use"]
+                result = {"type": "tool_result", "tool_use_id": message.content[-1].id, "content": f"Sun {turn}"}
+                history += [sent_back(message), {"role": "user", "content": [result]}]
+            assert said(client, streamed, messages=history, tools=[TOOL]).content[-1].text == "Sun 2"
+        back = [message for message in vendor.received[-1].json()["messages"] if message["role"] == "assistant"]
+        assert [message["reasoning_content"] for message in back] == ["Let me think."] * 3
+
+    def test_what_another_model_thought(self, falling_back: Callable[..., Any]) -> None:
+        """Claude's thinking can't be read; DeepSeek takes over without thinking. OpenAI is sent none at all."""
+        first, second, third = Anthropic(), DeepSeek(), OpenAI()
+        place = falling_back((first, {}), (second, {}), (third, {}))
+        with client_of(place) as client:
+            first.will(TALK_AND_CALL)
+            message = said(client, True, tools=[TOOL], thinking=THINKING)
+            result = {"type": "tool_result", "tool_use_id": message.content[-1].id, "content": "Sun"}
+            asked: Any = {
+                "messages": [*HELLO, sent_back(message), {"role": "user", "content": [result]}],
+                "tools": [TOOL],
+                "thinking": THINKING,
+            }
+            first.will(BROKEN)
+            assert said(client, True, **asked).content[-1].text == "Sun"
+            assert second.received[-1].json()["thinking"] == {"type": "disabled"}
+            first.will(BROKEN)
+            second.will(BROKEN)
+            assert said(client, False, **asked).content[-1].text == "Sun"
+
+    def test_what_it_thought_itself_is_told_nobody_else(self, falling_back: Callable[..., Any]) -> None:
+        """OpenAI would refuse it, and Anthropic a signature that is none of its own."""
+        first, second, third = DeepSeek(scenario=TALK_AND_CALL), Anthropic(), OpenAI()
+        with client_of(falling_back((first, {}), (second, {}), (third, {}))) as client:
+            message = said(client, False, tools=[TOOL])
+            assert message.content[0].type == "thinking"
+            result = {"type": "tool_result", "tool_use_id": message.content[-1].id, "content": "Sun"}
+            history = [*HELLO, sent_back(message), {"role": "user", "content": [result]}]
+            first.will(BUSY, BUSY)
+            second.will(Scenario(), BUSY)
+            for _ in "23":
+                assert said(client, False, tools=[TOOL], messages=history).content[-1].text == "Sun"
+        assert (len(second.received), len(third.received)) == (2, 1)
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_cache_counters(streamed: bool, client: anthropic.Anthropic, place: Any, vendor: Vendor) -> None:
     """Of the input, what is cached is no part for Anthropic, and a part for the others, who don't tell of writing."""
@@ -162,6 +217,22 @@ def test_an_error_in_mid_stream(client: anthropic.Anthropic, vendor: Vendor) -> 
         list(client.messages.create(model="m", max_tokens=99, messages=HELLO, stream=True))
     body: Any = caught.value.body
     assert body["type"] == "error"
+
+
+def test_errors_of_the_gateway_are_of_the_right_kind(
+    behind: Callable[..., Any], serve_vendor: Callable[[Vendor], ServedUpstream]
+) -> None:
+    gone = serve_vendor(OpenAI())
+    gone.stop()
+    place = behind(OpenAI(), override={"endpoint": gone.url})
+    with client_of(place) as client, pytest.raises(anthropic.InternalServerError, match="refused") as caught:
+        said(client, True)
+    assert caught.value.status_code == 502
+    with client_of(place) as client, pytest.raises(anthropic.BadRequestError, match=r"messages\[0\]\.role"):
+        said(client, False, messages=[{"role": "robot", "content": "Hi"}])
+    nowhere: Any = attrs.evolve(place, url=f"{place.url}-not")
+    with client_of(nowhere) as client, pytest.raises(anthropic.NotFoundError, match="404 Route Not Found"):
+        said(client, False)
 
 
 def test_what_cannot_be_carried_is_a_400(behind: Callable[..., Any]) -> None:

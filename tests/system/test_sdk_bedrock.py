@@ -6,14 +6,15 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import attrs
 import boto3
 import openai
 import pytest
 from botocore.config import Config
-from botocore.exceptions import EventStreamError
+from botocore.exceptions import ClientError, EventStreamError
 
 from aigw.testing.asking import ask
-from aigw.testing.vendors import Account, Bedrock, Scenario
+from aigw.testing.vendors import Account, Bedrock, OpenAI, Scenario
 from aigw.testing.vendors.scenario import (
     BREAKS,
     BUSY,
@@ -48,6 +49,10 @@ def place(behind: Callable[..., Any], vendor: Bedrock) -> Any:
 
 @pytest.fixture
 def runtime(place: Any) -> Any:
+    return runtime_of(place)
+
+
+def runtime_of(place: Any, **more: Any) -> Any:
     """A client whose own keys are no good, and go no further than the gateway."""
     return boto3.client(
         "bedrock-runtime",
@@ -56,6 +61,7 @@ def runtime(place: Any) -> Any:
         aws_access_key_id="AKIDCLIENTSOWN",
         aws_secret_access_key="clients-own",
         config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20),
+        **more,
     )
 
 
@@ -106,6 +112,28 @@ class TestNative:
         with pytest.raises(runtime.exceptions.ValidationException, match="alternate"):
             runtime.converse(modelId="m", messages=HELLO * 2)
         assert vendor.complaints.pop().status == 400
+
+    def test_errors_of_the_gateway(self, runtime: Any, vendor: Bedrock, behind: Callable[..., Any]) -> None:
+        """They have a message where AWS's have it."""
+        place = behind(OpenAI())
+        runtime = runtime_of(place)
+        with pytest.raises(ClientError, match="does not support bedrock-converse") as caught:
+            runtime.converse(modelId="m", messages=HELLO)
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+        with pytest.raises(ClientError, match="404 Route Not Found"):
+            runtime_of(attrs.evolve(place, url=f"{place.url}-not")).converse_stream(modelId="m", messages=HELLO)
+
+    def test_the_clients_session_stays_here(self, behind: Callable[..., Any]) -> None:
+        """Even where requests are not signed."""
+        vendor = Bedrock()
+        place = behind(vendor, auth={"header": {"Authorization": "Bearer of the operator"}})
+        with pytest.raises(ClientError):
+            runtime_of(place, aws_session_token="clients-session").converse(modelId="m", messages=HELLO)
+        assert vendor.complaints.pop()
+        head = vendor.received[0].head.decode()
+        assert "Bearer of the operator" in head
+        assert "clients-session" not in head
+        assert "CLIENTSOWN" not in head
 
     def test_an_exception_in_mid_stream(self, runtime: Any, vendor: Bedrock) -> None:
         vendor.will(BREAKS)
