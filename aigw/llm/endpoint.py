@@ -13,7 +13,7 @@ from aigw.upstream.headers import HeaderBlock
 
 _OF_THE_CONNECTION = HOP_BY_HOP | {b"proxy-authorization"}
 JSON: HeaderList = [(b"Content-Type", b"application/json")]
-CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key"})
+CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-amz-security-token"})
 NOT_FORWARDED = _OF_THE_CONNECTION | {b"host", b"content-length", b"accept-encoding", b"cookie", b"expect"}
 NOT_RELAYED = _OF_THE_CONNECTION | {
     b"content-length",
