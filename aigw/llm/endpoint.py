@@ -117,7 +117,7 @@ def _name(pair: str) -> str:
 
 def _requoted(sent: bytes) -> str:
     """A part of a target, percent-encoded where it should have been; what was stays as it is."""
-    return quote_from_bytes(sent, safe=_PLAIN + "?%")
+    return quote_from_bytes(sent, safe=_PLAIN + "?%[]")
 
 
 @functools.lru_cache(maxsize=1024)

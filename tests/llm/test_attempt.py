@@ -94,7 +94,8 @@ def test_a_dialect_that_the_provider_lacks_is_refused_naming_what_it_has() -> No
     client = gateway.ask({"input": "x"}, "/v1/embeddings")
     assert isinstance(client.error, UnsupportedDialect)
     assert client.status == 400
-    assert client.error.message == "provider deepseek does not support openai-embeddings (supported: openai-chat)"
+    supported = "openai-responses, anthropic-messages, openai-chat"
+    assert client.error.message == f"provider deepseek does not support openai-embeddings (supported: {supported})"
     assert gateway.asked == []
     assert gateway.meter.under_way == 0
 

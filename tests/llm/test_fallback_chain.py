@@ -592,7 +592,7 @@ DEEPSEEK = {"provider": "deepseek", "override": {}}
 
 
 def test_an_instance_that_does_not_speak_the_dialect_is_passed_over(several_models: Several) -> None:
-    gateway = several_models({"name": "a", **DEEPSEEK}, "b")
+    gateway = several_models({"name": "a", **DEEPSEEK}, {"name": "b", "override": {"endpoint": "http://b"}})
     gateway.ask({"input": "to embed"})
     gateway.models.last.answer()
     assert hosts(gateway) == ["b"]

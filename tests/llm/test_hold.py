@@ -525,7 +525,8 @@ def test_a_stream_of_the_responses_api(several_models: Several) -> None:
 
 
 def test_a_response_that_failed_is_told_and_waited_for_no_longer(several_models: Several) -> None:
-    gateway = several_models("only", deadlines={"first_token_ms": 1000})
+    only = {"name": "only", "override": {"endpoint": "http://only"}}
+    gateway = several_models(only, deadlines={"first_token_ms": 1000})
     client = gateway.ask({"input": "x", "stream": True}, "/v1/responses")
     failed = b'data: {"type": "response.failed", "response": {"error": {"message": "no"}}}\n\n'
     response = gateway.models.last.stream(failed)

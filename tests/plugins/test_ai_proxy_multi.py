@@ -34,7 +34,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (config(instance("x" * 101)), "instances[0].name: expected a string of 1 to 100 characters matching"),
     (config(instance("a"), instance("b"), instance("a")), 'instances[0].name: "a" is used more than once'),
     (config(instance(priority="1")), 'instances[0].priority: expected an integer, got "1"'),
-    (config({"name": "a", "weight": 1}), "instances[0].provider: required: one of aimlapi, azure-openai"),
+    (config({"name": "a", "weight": 1}), "instances[0].provider: required: one of aimlapi, anthropic, azure-openai"),
     (
         config(instance(provider="openai-compatible")),
         "instances[0].override.endpoint: required for provider openai-compatible",

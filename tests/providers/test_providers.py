@@ -28,7 +28,13 @@ TABLE: list[tuple[str, str | None, dict[str, str], dict[str, str], set[str]]] = 
     (
         "openai-compatible",
         None,
-        {CHAT: "/v1/chat/completions", RESPONSES: "/v1/responses", EMBEDDINGS: "/v1/embeddings"},
+        {
+            CHAT: "/v1/chat/completions",
+            RESPONSES: "/v1/responses",
+            EMBEDDINGS: "/v1/embeddings",
+            MESSAGES: "/v1/messages",
+            COUNT: "/v1/messages/count_tokens",
+        },
         {RESPONSES: "max_output_tokens"},
         set(),
     ),
