@@ -14,7 +14,7 @@ from aigw.dialects.bedrock_stream import ConverseHolder, ConverseWatch, record_t
 from aigw.dialects.body import Body
 from aigw.dialects.dialect import Holder, Watch
 from aigw.dialects.passthrough import Passthrough
-from aigw.dialects.rawjson import encode, object_of
+from aigw.dialects.rawjson import encode, member_of, object_of, objects_in
 from aigw.dialects.usage import Usage, usage_of
 from aigw.errors import GatewayError
 
@@ -33,8 +33,9 @@ class BedrockConverse(Passthrough):
 
     def matches(self, path: str, body: Body) -> bool:
         """The path tells it from chats. A stored prompt, named in place of a model, may do without messages."""
-        has_messages = body.type_of("messages") == "array" or ("messages" not in body and "/model/" in path)
-        return has_messages and path.endswith(PATHS)
+        if not path.endswith(PATHS):
+            return False
+        return body.type_of("messages") == "array" or ("messages" not in body and "/model/" in path)
 
     def streams(self, body: Body, path: str = "") -> bool:
         """The path tells, or (to a gateway) the body."""
@@ -47,14 +48,14 @@ class BedrockConverse(Passthrough):
 
     def text(self, body: Body) -> str:
         """The system prompt and the texts of all messages, those in tool results included."""
-        contents = [message.get("content") for message in _objects(body.get("messages"))]
+        contents = [message.get("content") for message in objects_in(body.get("messages"))]
         return "\n".join(text for content in (body.get("system"), *contents) for text in _texts(content))
 
     def tool_calls(self, raw: bytes) -> list[str]:
         """Those in the message that the client is to run: what Bedrock runs itself has a ``type``."""
-        message = _member(object_of(raw).get("output"), "message")
-        uses = (block.get("toolUse") for block in _objects(_member(message, "content")))
-        names = (_member(use, "name") for use in uses if _member(use, "type") is None)
+        message = member_of(object_of(raw).get("output"), "message")
+        uses = (block.get("toolUse") for block in objects_in(member_of(message, "content")))
+        names = (member_of(use, "name") for use in uses if member_of(use, "type") is None)
         return [name for name in names if isinstance(name, str)]
 
     def holder(self) -> Holder:
@@ -79,17 +80,9 @@ class BedrockConverse(Passthrough):
 
 def _texts(content: Any) -> Iterator[str]:
     """The texts of blocks, of what they have a guardrail look at, and of the results among them."""
-    for block in _objects(content):
-        for holder in (block, _member(block.get("guardContent"), "text")):
-            if isinstance(text := _member(holder, "text"), str):
+    for block in objects_in(content):
+        for holder in (block, member_of(block.get("guardContent"), "text")):
+            if isinstance(text := member_of(holder, "text"), str):
                 yield text
-        results = _objects(_member(block.get("toolResult"), "content"))
+        results = objects_in(member_of(block.get("toolResult"), "content"))
         yield from (text for result in results if isinstance(text := result.get("text"), str))
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _member(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, dict) else None

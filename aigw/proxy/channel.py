@@ -235,8 +235,11 @@ class Channel(Protocol):
         self._body_left = head.length or 0
         self._request = request = Request(self, self.remote_addr, self.secure)
         request.head_received(head.method, head.target, head.version, head.headers, head.length)
-        if head.length == 0:
-            self._complete(request)
+        if head.length is not None and head.length <= len(self._input):
+            body, self._input = self._input[: head.length], self._input[head.length :]
+            request.handleContentChunk(body)
+            if self.phase is BODY:
+                self._complete(request)
         elif head.expects_continue:
             if request.refusal is not None:
                 raise request.refusal
