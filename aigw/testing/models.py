@@ -49,20 +49,26 @@ class _Client:
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    def request(self, method: str, url: bytes, *, headers: Headers, data: bytes) -> Deferred[ModelResponse]:
+    def request(
+        self, method: str, url: bytes, *, headers: Headers, data: bytes | None = None, timeout: float | None = None
+    ) -> Deferred[ModelResponse]:
         asked = Asked(method, url, headers, data)
         self._models.asked.append(asked)
         return asked.waiting
 
 
 class Asked:
-    """A request that reached a model. ``response``: what it got. ``cancelled``: whoever asked doesn't want any more."""
+    """A request that reached a model. ``response``: what it got. ``cancelled``: whoever asked doesn't want any more.
 
-    def __init__(self, method: str, url: bytes, headers: Headers, data: bytes) -> None:
+    ``has_body``: it has one, be it an empty one (with a Content-Length of 0).
+    """
+
+    def __init__(self, method: str, url: bytes, headers: Headers, data: bytes | None) -> None:
         self.method = method
         self.url = url.decode("ascii")
         self.headers = headers
-        self.data = data
+        self.data = data or b""
+        self.has_body = data is not None
         self.cancelled = False
         self.response: ModelResponse | None = None
         self.waiting: Deferred[ModelResponse] = Deferred(self._cancel)
