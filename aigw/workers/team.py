@@ -124,20 +124,17 @@ class Team:
         self._later(1, self._tick)
 
     def settled(self) -> Deferred[None]:
-        """Fires when all that has changed is in force in all workers that serve."""
-        number = self._number
-        serving = Phase.SERVING
-        return self._waiting.until(
-            lambda: all(m.applied >= number for m in self._members.values() if m.phase is serving)
-        )
+        """Fires when all that has changed is in force in all workers that may serve a request, also the last ones of
+        who leaves.
+        """
+        serving = [(m, m.told) for m in self._members.values() if m.phase is not Phase.STARTING]
+        return self._waiting.until(lambda: all(m.applied >= told or m.gone for m, told in serving))
 
     def refresh(self) -> Deferred[None]:
         """Fires when the metrics are up to date, or it takes too long."""
         asked = [m for m in self._members.values() if m.phase is not Phase.STARTING]
         number = self._sync(asked)
-        return self._waiting.until(
-            lambda: all(m.applied >= number for m in asked if m.id in self._members), SCRAPE_PATIENCE
-        )
+        return self._waiting.until(lambda: all(m.applied >= number or m.gone for m in asked), SCRAPE_PATIENCE)
 
     def leave(self, seconds: float) -> Deferred[None]:
         """Have all workers leave within ``seconds``; fires when none accepts connections any more."""

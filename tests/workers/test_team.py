@@ -277,6 +277,18 @@ def test_a_write_waits_for_all_who_serve(parent: Parent) -> None:
     assert parent.is_settled()
 
 
+def test_nobody_is_waited_for_who_owes_nothing(parent: Parent) -> None:
+    parent.start()
+    slow = parent.workers[1]
+    slow.obeys = False
+    parent.put(route("r"))
+    parent.pass_seconds(4)  # the other one is asked for its metrics meanwhile
+    slow.obeys = True
+    slow.obey(slow.told[-1])
+    parent.run()
+    assert parent.is_settled()
+
+
 def test_a_write_does_not_wait_for_one_who_starts_and_that_one_serves_with_it(parent: Parent) -> None:
     parent.start()
     parent.obeying = False
@@ -408,7 +420,7 @@ def test_a_process_that_can_not_be_made_is_tried_again(parent: Parent, logged: C
     assert parent.team.serving == 2
 
 
-def test_who_leaves_unasked_is_replaced_at_once_and_holds_nothing_up(parent: Parent) -> None:
+def test_who_leaves_unasked_is_replaced_at_once_and_is_told_of_changes_to_its_end(parent: Parent) -> None:
     parent.start()
     leaving = parent.workers[0]
     leaving.say(Leaving())
@@ -417,8 +429,9 @@ def test_who_leaves_unasked_is_replaced_at_once_and_holds_nothing_up(parent: Par
     leaving.obeys = False
     parent.put(route("r"))
     parent.run()
-    assert parent.is_settled()
+    assert not parent.is_settled()
     leaving.die("exit status 0")
+    assert parent.is_settled()
     parent.pass_seconds(5)
     assert len(parent.workers) == 3
     assert not [line for line in parent.metrics.collect() if line.name == "aigw_worker_ends" and list(line.samples)]
