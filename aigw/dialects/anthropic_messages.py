@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from aigw.dialects.body import Body
 from aigw.dialects.dialect import Holder, Prepared, Watch
 from aigw.dialects.passthrough import AS_IT_IS, Passthrough
-from aigw.dialects.rawjson import encode, object_of
+from aigw.dialects.rawjson import encode, member_of, object_of, objects_in
 from aigw.dialects.sse import data_of
 from aigw.dialects.stream import EventHolder, Meaning, StreamWatch, told_error
 from aigw.dialects.usage import Usage, record_anthropic, usage_of
@@ -59,12 +59,12 @@ class AnthropicMessages(Passthrough):
     def text(self, body: Body) -> str:
         """The system prompt and the texts of all messages, those in tool results included."""
         messages = body.get("messages")
-        said = [message.get("content") for message in _objects(messages)]
+        said = [message.get("content") for message in objects_in(messages)]
         return "\n".join(text for content in (body.get("system"), *said) for text in _texts(content))
 
     def tool_calls(self, raw: bytes) -> list[str]:
         """Those that the client is to run."""
-        blocks = _objects(object_of(raw).get("content"))
+        blocks = objects_in(object_of(raw).get("content"))
         names = (block.get("name") for block in blocks if block.get("type") == "tool_use")
         return [name for name in names if isinstance(name, str)]
 
@@ -132,9 +132,9 @@ def read(event: bytes) -> Meaning:
         case "content_block_start":
             return Meaning(real=_starts_with_something(data.get("content_block")))
         case "message_start":
-            return Meaning(usage=_member(data.get("message"), "usage"))
+            return Meaning(usage=member_of(data.get("message"), "usage"))
         case "message_delta":
-            finished = bool(_member(data.get("delta"), "stop_reason"))
+            finished = bool(member_of(data.get("delta"), "stop_reason"))
             return Meaning(real=finished, complete=finished, usage=data.get("usage"))
         case "message_stop":
             return _STOP
@@ -147,7 +147,7 @@ def _without_foreign_thoughts(messages: Any) -> Any:
         return messages
     left = []
     for message in messages:
-        content = _member(message, "content")
+        content = member_of(message, "content")
         kept = [block for block in content if not _is_foreign(block)] if isinstance(content, list) else content
         if kept or not content:
             left.append(message if kept == content else {**message, "content": kept})
@@ -155,8 +155,8 @@ def _without_foreign_thoughts(messages: Any) -> Any:
 
 
 def _is_foreign(block: Any) -> bool:
-    signature = _member(block, "signature")
-    return _member(block, "type") == "thinking" and isinstance(signature, str) and signature.startswith(SIGNED)
+    signature = member_of(block, "signature")
+    return member_of(block, "type") == "thinking" and isinstance(signature, str) and signature.startswith(SIGNED)
 
 
 def _says_something(delta: Any) -> bool:
@@ -175,7 +175,7 @@ def _texts(content: Any) -> Iterator[str]:
     """The texts of a ``content``, which is a text or blocks, and of the results among these."""
     if isinstance(content, str):
         yield content
-    for block in _objects(content):
+    for block in objects_in(content):
         if isinstance(text := block.get("text"), str) and block.get("type") == "text":
             yield text
         elif block.get("type") == "tool_result":
@@ -186,17 +186,9 @@ def _result_texts(content: Any) -> Iterator[str]:
     """One level, as the API has it: results do not hold results."""
     if isinstance(content, str):
         yield content
-    for block in _objects(content):
+    for block in objects_in(content):
         if isinstance(text := block.get("text"), str):
             yield text
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _member(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, dict) else None
 
 
 _STOP = Meaning(real=True, complete=True, last=True)

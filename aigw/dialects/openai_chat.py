@@ -14,7 +14,7 @@ from msgspec import Raw
 from aigw.dialects.body import Body, deep_merge
 from aigw.dialects.dialect import Holder, Prepared, Watch
 from aigw.dialects.passthrough import AS_IT_IS, Passthrough
-from aigw.dialects.rawjson import object_of
+from aigw.dialects.rawjson import object_of, objects_in
 from aigw.dialects.sse import data_of
 from aigw.dialects.stream import EventHolder, Meaning, StreamWatch, told_error
 from aigw.dialects.usage import Usage
@@ -66,15 +66,22 @@ def read(event: bytes) -> Meaning:
         error = told_error(event, chunk)
         if error is not None:
             return Meaning(error=error)
-    choices, usage = _objects(chunk.get("choices")), chunk.get("usage")
+    choices, usage = objects_in(chunk.get("choices")), chunk.get("usage")
     finished = any(choice.get("finish_reason") for choice in choices)
     only_usage = chunk.get("choices") == [] and isinstance(usage, dict)
     real = finished or only_usage or any(map(_says_something, choices))
     return Meaning(real=real, complete=finished, usage=usage, only_usage=only_usage)
 
 
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+def wants_usage(request: Body) -> bool:
+    """Does the client want to see the usage of a stream?"""
+    options = request.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def first_choice(completion: dict[str, Any]) -> dict[str, Any]:
+    """The choice with index 0 of a completion or chunk, for those who asked for one; empty if there is none."""
+    return next((choice for choice in objects_in(completion.get("choices")) if not choice.get("index")), {})
 
 
 def _says_something(choice: dict[str, Any]) -> bool:

@@ -110,6 +110,30 @@ def same(one: Raw, other: Raw) -> bool:
         return False
 
 
+def struct_of(decoder: msgspec.json.Decoder[T], text: bytes) -> T | None:
+    """What an upstream's text says, as a struct; None if it is not of that kind."""
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return msgspec.convert(decode(text), decoder.type)
+    except (InvalidJSON, msgspec.ValidationError):
+        return None
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """The objects of an array; none if it is no array."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def member_of(value: Any, name: str) -> Any:
+    """A member of an object; None if it is not there, or that is no object."""
+    return value.get(name) if isinstance(value, dict) else None
+
+
 def _walked(text: bytes, members: Members) -> bool:
     """Does the text consist of exactly these values, each behind a name?
 

@@ -10,6 +10,7 @@ from typing import Any
 from aigw.dialects.anthropic_messages import SIGNED
 from aigw.dialects.body import Body
 from aigw.dialects.converters.reading import Object
+from aigw.dialects.openai_chat import first_choice
 from aigw.dialects.rawjson import decode, object_of
 from aigw.dialects.reasoning import FIELDS, reasoning_in, texts_in
 from aigw.dialects.usage import Usage, record
@@ -80,15 +81,6 @@ def call_id(given: Any, message: str, place: int) -> str:
     if isinstance(given, str) and given:
         return given
     return f"toolu_{hashlib.sha256(f'{message} {place}'.encode()).hexdigest()[:24]}"
-
-
-def first_choice(completion: Object) -> Object:
-    """The choice with index 0: nobody asks for more than one."""
-    choices = completion.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and not choice.get("index"):
-            return choice
-    return {}
 
 
 def stop_of(choice: Object, called: bool, request: Body) -> tuple[str, str | None]:

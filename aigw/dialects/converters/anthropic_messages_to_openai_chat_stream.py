@@ -11,7 +11,6 @@ from typing import Any
 from aigw.dialects.body import Body
 from aigw.dialects.converters.anthropic_messages_to_openai_chat_answer import (
     call_id,
-    first_choice,
     message_head,
     signature_of,
     stop_of,
@@ -20,6 +19,7 @@ from aigw.dialects.converters.anthropic_messages_to_openai_chat_answer import (
 )
 from aigw.dialects.converters.anthropic_messages_to_openai_chat_blocks import MOST_CALLS, BlockWriter, Call
 from aigw.dialects.converters.reading import Object
+from aigw.dialects.openai_chat import first_choice
 from aigw.dialects.rawjson import encode, object_of
 from aigw.dialects.reasoning import reasoning_in
 from aigw.dialects.sse import EventSplitter, data_of, events

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from aigw.errors import BadRequest, Unconvertible
+from aigw.dialects.body import Body
+from aigw.dialects.rawjson import decode
+from aigw.errors import BadRequest, InvalidJSON, Unconvertible
 
 T = TypeVar("T")
 Object = dict[str, Any]
@@ -65,3 +67,21 @@ def objects(value: Any, path: str) -> Iterator[tuple[str, Object]]:
     """The objects of an array, each behind its path; none for null."""
     for i, item in enumerate(optional(list, value, path) or ()):
         yield f"{path}[{i}]", of_type(dict, item, f"{path}[{i}]")
+
+
+def arguments_in(value: Any, path: str) -> Object:
+    """The object that the arguments of a call say; none said = an empty one (some models write nothing for none)."""
+    text = of_type(str, value, path)
+    if not text.strip():
+        return {}
+    try:
+        # A lone surrogate, which has no UTF-8, becomes the escape that means the same in JSON.
+        said = decode(text.encode("utf-8", "backslashreplace"))
+    except InvalidJSON:
+        raise BadRequest(f"{path}: expected a JSON object as a string, got what is not JSON", param=path) from None
+    return of_type(dict, said, path)
+
+
+def given(request: Body, name: str) -> bool:
+    """Does the client say anything there? (null says nothing.)"""
+    return request.type_of(name) not in ("", "null")

@@ -17,10 +17,9 @@ from aigw.dialects.converters.openai_chat_to_anthropic_messages.wire import (
     Message,
     explanation,
     finish_reason,
-    read,
 )
 from aigw.dialects.converters.reading import Object
-from aigw.dialects.rawjson import encode, object_of
+from aigw.dialects.rawjson import encode, object_of, struct_of
 from aigw.errors import UpstreamBadReply
 
 _TOLD_LIMIT = 500
@@ -39,7 +38,7 @@ def converted_answer(request: Body, raw: bytes, now: int) -> bytes:
 
     :raises UpstreamBadReply: if it is no message.
     """
-    message = read(MESSAGE, raw)
+    message = struct_of(MESSAGE, raw)
     if message is None or message.content is None:
         raise UpstreamBadReply("the upstream's answer is no message of Anthropic's dialect")
     counts, functions_only = Counts(), has_functions_only(request)

@@ -29,14 +29,14 @@ from aigw.dialects.converters.openai_chat_to_anthropic_messages.content import (
 )
 from aigw.dialects.converters.reading import (
     Object,
+    arguments_in,
     filled,
     objects,
     of_type,
     optional,
     uncarried,
 )
-from aigw.dialects.rawjson import decode
-from aigw.errors import BadRequest, InvalidJSON
+from aigw.errors import BadRequest
 
 _ROLES = "system, developer, user, assistant, tool or function"
 _NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
@@ -124,21 +124,8 @@ def _use(call_id: str, function: Object, path: str) -> Object:
         "type": "tool_use",
         "id": _allowed(call_id),
         "name": filled(function.get("name"), f"{path}.name"),
-        "input": _input(function.get("arguments"), f"{path}.arguments"),
+        "input": arguments_in(function.get("arguments"), f"{path}.arguments"),
     }
-
-
-def _input(arguments: Any, path: str) -> Object:
-    """The object that the arguments say; none said = an empty one (some models write nothing for no arguments)."""
-    text = of_type(str, arguments, path)
-    if not text.strip():
-        return {}
-    try:
-        # A lone surrogate, which has no UTF-8, becomes the escape that means the same in JSON.
-        value = decode(text.encode("utf-8", "backslashreplace"))
-    except InvalidJSON:
-        raise BadRequest(f"{path}: expected a JSON object as a string, got what is not JSON", param=path) from None
-    return of_type(dict, value, path)
 
 
 def _result(call_id: str, message: Object, path: str) -> Object:

@@ -23,6 +23,7 @@ from aigw.dialects.converters.openai_chat_to_anthropic_messages.tools import too
 from aigw.dialects.converters.reading import (
     Object,
     expected,
+    given,
     number,
     of_type,
     optional,
@@ -71,7 +72,7 @@ def converted_request(request: Body, model: str) -> Body:
     members["messages"] = conversation.turns
     members.update(tool_members(request))
     members.update(_sampling(request))
-    members.update({name: request.raw(name) for name in request.members if name in NATIVE and _given(request, name)})
+    members.update({name: request.raw(name) for name in request.members if name in NATIVE and given(request, name)})
     members.update(_thinking(request))
     members.update(_output_config(request, model))
     user = _user(request)
@@ -83,19 +84,9 @@ def converted_request(request: Body, model: str) -> Body:
     return Body(members={}).changed(members)
 
 
-def wants_usage(request: Body) -> bool:
-    """Does the client want to see the usage of a stream?"""
-    options = request.get("stream_options")
-    return isinstance(options, dict) and options.get("include_usage") is True
-
-
-def _given(request: Body, name: str) -> bool:
-    return request.type_of(name) not in ("", "null")
-
-
 def _refuse_what_is_lost(request: Body) -> None:
     for name in request.members:
-        if name not in _KNOWN and _given(request, name):
+        if name not in _KNOWN and given(request, name):
             raise uncarried(name, "Anthropic's messages have nothing like it")
     if optional(int, request.get("n"), "n") not in (None, 1):
         raise uncarried("n", "Anthropic gives one answer to a request")
@@ -142,7 +133,7 @@ def _stops(value: Any) -> list[str]:
 def _thinking(request: Body) -> Object:
     """No effort at all is no thinking, unless the client tells in Anthropic's words."""
     wants_none = request.get("reasoning_effort") == "none"
-    return {"thinking": {"type": "disabled"}} if wants_none and not _given(request, "thinking") else {}
+    return {"thinking": {"type": "disabled"}} if wants_none and not given(request, "thinking") else {}
 
 
 def _output_config(request: Body, model: str) -> Object:

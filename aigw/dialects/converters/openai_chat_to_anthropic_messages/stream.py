@@ -14,7 +14,6 @@ import attrs
 
 from aigw.dialects.body import Body
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.answer import arguments_of
-from aigw.dialects.converters.openai_chat_to_anthropic_messages.request import wants_usage
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.tools import has_functions_only
 from aigw.dialects.converters.openai_chat_to_anthropic_messages.wire import (
     EVENT,
@@ -24,10 +23,10 @@ from aigw.dialects.converters.openai_chat_to_anthropic_messages.wire import (
     Event,
     explanation,
     finish_reason,
-    read,
 )
 from aigw.dialects.converters.reading import Object
-from aigw.dialects.rawjson import encode
+from aigw.dialects.openai_chat import wants_usage
+from aigw.dialects.rawjson import encode, struct_of
 from aigw.dialects.sse import EventSplitter, data_of, events
 from aigw.errors import UpstreamBadReply
 
@@ -100,7 +99,7 @@ class ChunkStream:
         data = _data_of(text)
         if not data:
             return _PING if text.lstrip(b"\r\n").startswith(b":") else b""
-        event = read(EVENT, data)
+        event = struct_of(EVENT, data)
         if event is None:
             return b""
         if event.type == "content_block_delta" and event.delta is not None:

@@ -6,14 +6,9 @@ Structs, because decoding into them costs a fraction of what decoding into dicti
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
-
-from aigw.dialects.rawjson import decode
-from aigw.errors import InvalidJSON
-
-T = TypeVar("T")
 
 _MOST = 2**53
 """Counts past what a double holds exactly are no token counts."""
@@ -65,20 +60,6 @@ class Event(msgspec.Struct):
 
 MESSAGE = msgspec.json.Decoder(Message)
 EVENT = msgspec.json.Decoder(Event)
-
-
-def read(decoder: msgspec.json.Decoder[T], text: bytes) -> T | None:
-    """What a text says; None if it is not of this kind. Lone surrogates, which msgspec refuses, are kept."""
-    try:
-        return decoder.decode(text)
-    except msgspec.ValidationError:
-        return None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        return msgspec.convert(decode(text), decoder.type)
-    except (InvalidJSON, msgspec.ValidationError):
-        return None
 
 
 class Counts(msgspec.Struct):

@@ -18,10 +18,9 @@ from aigw.dialects.converters.openai_chat_to_bedrock_converse.wire import (
     arguments_of,
     chat_usage,
     finish_reason,
-    read,
 )
 from aigw.dialects.converters.reading import Object
-from aigw.dialects.rawjson import encode, object_of
+from aigw.dialects.rawjson import encode, object_of, struct_of
 from aigw.errors import UpstreamBadReply
 
 _CODES = {
@@ -43,7 +42,7 @@ def converted_answer(request: Body, raw: bytes, now: int) -> bytes:
 
     :raises UpstreamBadReply: if it is none of the Converse API.
     """
-    answer = read(ANSWER, raw)
+    answer = struct_of(ANSWER, raw)
     if answer is None:
         raise UpstreamBadReply("the upstream's answer is none of Bedrock's Converse API")
     choice = {

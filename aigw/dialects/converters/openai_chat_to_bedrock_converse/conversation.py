@@ -1,8 +1,8 @@
 """The messages of a chat as the system prompt and turns of the Converse API.
 
-https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-call.html: user and assistant take turns, and
-the user begins. So messages of the same role become one turn, and the results of all tools that a turn used stand together in the next one.
-System and developer messages are the system prompt, wherever they stand.
+https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-call.html: user and assistant take turns,
+and the user begins. So messages of the same role become one turn, and the results of all tools that a turn used stand
+together in the next one. System and developer messages are the system prompt, wherever they stand.
 
 Left out: ``reasoning_content``, because Bedrock wants reasoning back with its signature, unmodified
 (.../API_runtime_ReasoningTextBlock.html), and chats have no place for that; the ``name`` of a tool's result, which the
@@ -27,9 +27,8 @@ from aigw.dialects.converters.openai_chat_to_bedrock_converse.content import (
     cache_points,
     text_blocks,
 )
-from aigw.dialects.converters.reading import Object, filled, objects, of_type, optional, uncarried
-from aigw.dialects.rawjson import decode
-from aigw.errors import BadRequest, InvalidJSON
+from aigw.dialects.converters.reading import Object, arguments_in, filled, objects, of_type, optional, uncarried
+from aigw.errors import BadRequest
 
 _ROLES = "system, developer, user, assistant or tool"
 _NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_.:-]")
@@ -130,22 +129,9 @@ def _tool_use(call: Object, path: str) -> Object:
     use = {
         "toolUseId": _allowed(filled(call.get("id"), f"{path}.id")),
         "name": filled(function.get("name"), f"{path}.function.name"),
-        "input": _input(function.get("arguments"), f"{path}.function.arguments"),
+        "input": arguments_in(function.get("arguments"), f"{path}.function.arguments"),
     }
     return {"toolUse": use}
-
-
-def _input(arguments: Any, path: str) -> Object:
-    """The object that the arguments say; none said = an empty one (some models write nothing for no arguments)."""
-    text = of_type(str, arguments, path)
-    if not text.strip():
-        return {}
-    try:
-        # A lone surrogate, which has no UTF-8, becomes the escape that means the same in JSON.
-        value = decode(text.encode("utf-8", "backslashreplace"))
-    except InvalidJSON:
-        raise BadRequest(f"{path}: expected a JSON object as a string, got what is not JSON", param=path) from None
-    return of_type(dict, value, path)
 
 
 def _allowed(call_id: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from aigw.dialects.body import Body
 from aigw.dialects.converters.openai_chat_to_bedrock_converse.conversation import Conversation
 from aigw.dialects.converters.openai_chat_to_bedrock_converse.tools import tool_config
-from aigw.dialects.converters.reading import Object, expected, filled, number, of_type, optional, uncarried
+from aigw.dialects.converters.reading import Object, expected, filled, given, number, of_type, optional, uncarried
 from aigw.dialects.rawjson import encode
 
 LEFT_OUT = frozenset(
@@ -90,24 +90,14 @@ def converted_request(request: Body) -> Body:
         "outputConfig": _output(request) | _native(request, "outputConfig"),
         "requestMetadata": _metadata(request) | _native(request, "requestMetadata"),
         "serviceTier": _tier(request) | _native(request, "serviceTier"),
-        **{name: request.raw(name) for name in request.members if name in NATIVE and _given(request, name)},
+        **{name: request.raw(name) for name in request.members if name in NATIVE and given(request, name)},
     }
     return Body(members={}).changed({name: value for name, value in members.items() if value not in (None, [], {})})
 
 
-def wants_usage(request: Body) -> bool:
-    """Does the client want to see the usage of a stream?"""
-    options = request.get("stream_options")
-    return isinstance(options, dict) and options.get("include_usage") is True
-
-
-def _given(request: Body, name: str) -> bool:
-    return request.type_of(name) not in ("", "null")
-
-
 def _refuse_what_is_lost(request: Body) -> None:
     for name, defaults in DEFAULTS.items():
-        if _given(request, name) and not _is_one_of(request.get(name), defaults):
+        if given(request, name) and not _is_one_of(request.get(name), defaults):
             raise uncarried(name, "the Converse API of Bedrock has nothing like it")
     optional(bool, request.get("stream"), "stream")
     optional(dict, request.get("stream_options"), "stream_options")
@@ -120,7 +110,7 @@ def _is_one_of(value: Any, defaults: tuple[Any, ...]) -> bool:
 
 def _for_the_model(request: Body) -> Object:
     known = LEFT_OUT | NATIVE | _MERGED | _CARRIED | DEFAULTS.keys()
-    return {name: request.raw(name) for name in request.members if name not in known and _given(request, name)}
+    return {name: request.raw(name) for name in request.members if name not in known and given(request, name)}
 
 
 def _native(request: Body, name: str) -> Object:

@@ -19,7 +19,6 @@ from aigw.dialects.converters.openai_chat_to_bedrock_converse.answer import (
     model_of,
     reasoning_of,
 )
-from aigw.dialects.converters.openai_chat_to_bedrock_converse.request import wants_usage
 from aigw.dialects.converters.openai_chat_to_bedrock_converse.wire import (
     EVENT,
     Block,
@@ -27,11 +26,11 @@ from aigw.dialects.converters.openai_chat_to_bedrock_converse.wire import (
     ToolUse,
     chat_usage,
     finish_reason,
-    read,
 )
 from aigw.dialects.converters.reading import Object
 from aigw.dialects.eventstream import MessageSplitter, payload_of
-from aigw.dialects.rawjson import encode
+from aigw.dialects.openai_chat import wants_usage
+from aigw.dialects.rawjson import encode, struct_of
 from aigw.errors import UpstreamBadReply
 
 MOST_OPEN_CALLS = 256
@@ -98,7 +97,7 @@ class ChunkStream:
     def _chunks_of(self, message: bytes) -> bytes:
         """What a message becomes; nothing, for some kinds."""
         kind = "" if self._over else event_type(message)
-        event = read(EVENT, payload_of(message)) if kind else None
+        event = struct_of(EVENT, payload_of(message)) if kind else None
         if event is None:
             return b""
         begin = b"" if self._begun else self._begin(message)

@@ -6,16 +6,14 @@ because decoding into them costs a fraction of what decoding into dictionaries d
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from aigw.dialects.bedrock_stream import record_tokens
-from aigw.dialects.rawjson import decode, encode
+from aigw.dialects.rawjson import encode
 from aigw.dialects.usage import Usage
-from aigw.errors import InvalidJSON, UpstreamBadReply
-
-T = TypeVar("T")
+from aigw.errors import UpstreamBadReply
 
 
 class ToolUse(msgspec.Struct, rename="camel"):
@@ -88,20 +86,6 @@ class Event(msgspec.Struct, rename="camel"):
 
 ANSWER = msgspec.json.Decoder(Answer)
 EVENT = msgspec.json.Decoder(Event)
-
-
-def read(decoder: msgspec.json.Decoder[T], text: bytes) -> T | None:
-    """What a text says; None if it is not of this kind. Lone surrogates, which msgspec refuses, are kept."""
-    try:
-        return decoder.decode(text)
-    except msgspec.ValidationError:
-        return None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        return msgspec.convert(decode(text), decoder.type)
-    except (InvalidJSON, msgspec.ValidationError):
-        return None
 
 
 def arguments_of(value: Any) -> str:

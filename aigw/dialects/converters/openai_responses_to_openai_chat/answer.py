@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from aigw.dialects.body import Body
 from aigw.dialects.converters.openai_responses_to_openai_chat.completion import (
     calls_in,
-    first_choice,
     function_in,
     incomplete_reason,
     logprobs_in,
@@ -24,6 +23,7 @@ from aigw.dialects.converters.openai_responses_to_openai_chat.response import (
     text_part,
 )
 from aigw.dialects.converters.reading import Object
+from aigw.dialects.openai_chat import first_choice
 from aigw.dialects.rawjson import encode, object_of
 from aigw.dialects.reasoning import reasoning_in
 from aigw.dialects.usage import Usage, record

@@ -35,15 +35,6 @@ def identity_of(completion: Object, request: Body, now: int) -> str:
     return sha256(b"%d " % now + seed).hexdigest()[:32]
 
 
-def first_choice(completion: Object) -> Object:
-    """The choice with index 0: no more than one is asked for."""
-    choices = completion.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and choice.get("index") in (0, None):
-            return choice
-    return {}
-
-
 def incomplete_reason(choice: Object) -> str | None:
     """Why an answer is not whole; None if it is."""
     reason = choice.get("finish_reason")

@@ -13,7 +13,6 @@ from msgspec import Raw
 from aigw.dialects.body import Body
 from aigw.dialects.converters.openai_responses_to_openai_chat.completion import (
     calls_in,
-    first_choice,
     function_in,
     incomplete_reason,
     logprobs_in,
@@ -25,6 +24,7 @@ from aigw.dialects.converters.openai_responses_to_openai_chat.events import Call
 from aigw.dialects.converters.openai_responses_to_openai_chat.request import wants_logprobs
 from aigw.dialects.converters.openai_responses_to_openai_chat.response import Envelope, envelope_of
 from aigw.dialects.converters.reading import Object
+from aigw.dialects.openai_chat import first_choice
 from aigw.dialects.rawjson import object_of
 from aigw.dialects.reasoning import reasoning_in
 from aigw.dialects.sse import EventSplitter, data_of, events
