@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -28,6 +29,45 @@ MODEL_KEY = "sk-key-of-the-models-in-system-tests"
 """In every route of these tests; must turn up in no log, no metric and no file."""
 
 ids = itertools.count(1)
+
+
+@attrs.frozen
+class Way:
+    """How a gateway is run. ``reactor``: its class; ``twistd``, ``wrapper``: see `GatewayProcess`."""
+
+    reactor: str
+    twistd: Sequence[str] = ()
+    wrapper: Sequence[str] = ()
+
+
+WAYS: Mapping[str, Way] = {
+    "fast": Way("aigw.net.reactor.LeanEpollReactor"),
+    "full": Way(
+        "twisted.internet.epollreactor.EPollReactor",
+        ("--reactor=epoll",),
+        (sys.executable, "-m", "aigw.testing.full_path"),
+    ),
+    "select": Way("twisted.internet.selectreactor.SelectReactor", ("--reactor=select",)),
+}
+"""As operators run it; with stock reactor and stock transports, and none of our shortcuts (`aigw.testing.full_path`);
+with the plainest reactor there is, and all of them."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    told = "ways(*names): with a gateway that is run in each of these ways (all: without names), not just the usual one"
+    config.addinivalue_line("markers", told)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marker = metafunc.definition.get_closest_marker("ways")
+    if marker is not None and "way" in metafunc.fixturenames:
+        metafunc.parametrize("way", marker.args or [*WAYS], indirect=True)
+
+
+@pytest.fixture
+def way(request: pytest.FixtureRequest) -> Way:
+    """How the gateways of a test are run; see the marker ``ways``."""
+    return WAYS[getattr(request, "param", "fast")]
 
 
 @pytest.fixture(scope="session")
@@ -85,12 +125,11 @@ def upstream(upstreams: Callable[[], ServedUpstream]) -> ServedUpstream:
     return upstreams()
 
 
-@pytest.fixture(scope="session")
-def gateway(tmp_path_factory: pytest.TempPathFactory, environ: Mapping[str, str]) -> Iterator[GatewayProcess]:
-    """The gateway that most tests share."""
-    gateway = GatewayProcess(tmp_path_factory.mktemp("gateway"), environ=environ).start()
+@contextmanager
+def well_kept(gateway: GatewayProcess) -> Iterator[GatewayProcess]:
+    """Started and stopped; in the end the models' key must have got nowhere."""
     try:
-        yield gateway
+        yield gateway.start()
         metrics = gateway.metrics()
         gateway.stop()
     finally:
@@ -99,8 +138,32 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, environ: Mapping[str, str]
     assert places_of(MODEL_KEY, gateway) == []
 
 
+@pytest.fixture(scope="session")
+def gateway_run(
+    tmp_path_factory: pytest.TempPathFactory, environ: Mapping[str, str]
+) -> Iterator[Callable[[Way], GatewayProcess]]:
+    """The gateways that most tests share: one for each way, started when the first test asks for it."""
+    running: dict[str, GatewayProcess] = {}
+    with ExitStack() as stack:
+
+        def run(way: Way) -> GatewayProcess:
+            if way.reactor not in running:
+                place = tmp_path_factory.mktemp("gateway")
+                gateway = GatewayProcess(place, environ=environ, twistd=way.twistd, wrapper=way.wrapper)
+                running[way.reactor] = stack.enter_context(well_kept(gateway))
+            return running[way.reactor]
+
+        yield run
+
+
 @pytest.fixture
-def gateways(tmp_path: Path, environ: Mapping[str, str]) -> Iterator[Callable[..., GatewayProcess]]:
+def gateway(gateway_run: Callable[[Way], GatewayProcess], way: Way) -> GatewayProcess:
+    """The gateway that most tests share."""
+    return gateway_run(way)
+
+
+@pytest.fixture
+def gateways(tmp_path: Path, environ: Mapping[str, str], way: Way) -> Iterator[Callable[..., GatewayProcess]]:
     """Makes gateways that are not started yet, for tests that end them; they share one data directory."""
     with ExitStack() as stack:
 
@@ -112,7 +175,12 @@ def gateways(tmp_path: Path, environ: Mapping[str, str]) -> Iterator[Callable[..
             **more: str,
         ) -> GatewayProcess:
             gateway = GatewayProcess(
-                tmp_path, options, {**environ, **more}, twistd=twistd, wrapper=wrapper, passed=passed
+                tmp_path,
+                options,
+                {**environ, **more},
+                twistd=[*way.twistd, *twistd],
+                wrapper=[*wrapper, *way.wrapper],
+                passed=passed,
             )
             stack.callback(gateway.kill)
             return gateway

@@ -19,6 +19,8 @@ from aigw.testing.openai import PING, chunk, event, usage_chunk
 from aigw.testing.process import GatewayProcess
 from aigw.testing.thread import ServedUpstream
 
+pytestmark = pytest.mark.ways
+
 ROLE, HI = event(chunk({"role": "assistant", "content": ""})), event(chunk({"content": "Hi"}))
 PING_AND_PAUSE: tuple[Step, ...] = (PING, 0.05)
 REQUEST = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}

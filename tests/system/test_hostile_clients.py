@@ -12,6 +12,8 @@ import pytest
 from aigw.testing.asking import ask
 from aigw.testing.thread import ServedUpstream
 
+pytestmark = pytest.mark.ways
+
 BODY = b'{"messages": []}'
 SMUGGLED = b"POST /smuggled HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
 

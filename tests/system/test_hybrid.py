@@ -12,6 +12,8 @@ from aigw.testing.asking import Answered, ask
 from aigw.testing.process import GatewayProcess
 from aigw.testing.thread import ServedUpstream
 
+pytestmark = pytest.mark.ways
+
 TIMEOUT = 300
 """Of the self-hosted one, in ms."""
 BACK_WITHIN = 12.0
@@ -81,6 +83,7 @@ def test_down_and_up_again(pair: Hybrid, upstream: ServedUpstream) -> None:
     assert pair.comes_back() < 1
 
 
+@pytest.mark.ways("fast")
 def test_one_that_stays_down_is_left_alone_but_not_forgotten(
     pair: Hybrid, upstream: ServedUpstream, cloud: ServedUpstream, gateway: GatewayProcess
 ) -> None:
@@ -104,6 +107,7 @@ def is_open(gateway: GatewayProcess, pair: Hybrid) -> bool:
     return float(line.removeprefix(start)) == 1
 
 
+@pytest.mark.ways("fast")
 def test_a_rest_that_was_asked_for_is_kept(pair: Hybrid, upstream: ServedUpstream) -> None:
     upstream.does(answer(429, headers={"Retry-After": "1"}))
     assert pair.instance() == "cloud"

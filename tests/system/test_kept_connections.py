@@ -12,6 +12,8 @@ from aigw.testing.asking import ask, chat_with
 from aigw.testing.behaviours import JSON, head, unless_reused
 from aigw.testing.thread import ServedUpstream
 
+pytestmark = pytest.mark.ways
+
 
 @pytest.mark.parametrize("ending", [CLOSE, RESET])
 def test_a_kept_connection_that_closes_as_it_is_reused(

@@ -18,6 +18,8 @@ from aigw.testing.openai import chunk, completion, event
 from aigw.testing.process import GatewayProcess
 from aigw.testing.thread import ServedUpstream
 
+pytestmark = pytest.mark.ways
+
 SOON = 1.5
 BODY = {"messages": [{"role": "user", "content": "one two three four five"}], "stream": True}
 
@@ -118,6 +120,7 @@ def test_a_second_signal_ends_it_at_once(gateway: GatewayProcess, upstream: Serv
     assert "Traceback" not in gateway.log
 
 
+@pytest.mark.ways("fast")
 def test_patience_ends(gateways: Callable[..., GatewayProcess], upstream: ServedUpstream) -> None:
     gateway = gateways("--drain=0.5").start()
     upstream.does(play(SILENCE))

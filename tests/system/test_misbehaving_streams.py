@@ -15,6 +15,8 @@ from aigw.testing.behaviours import Step, framed, head
 from aigw.testing.openai import DONE, PING, chunk, event, stream
 from aigw.testing.thread import ServedUpstream
 
+pytestmark = pytest.mark.ways
+
 TIMEOUT = 400
 """``timeout`` of the routes, in ms: what these tests may have to wait for."""
 SOON = 3.0

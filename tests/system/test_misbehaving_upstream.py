@@ -16,6 +16,8 @@ from aigw.testing.behaviours import JSON, Step, deaf, framed, head
 from aigw.testing.openai import completion
 from aigw.testing.thread import ServedUpstream
 
+pytestmark = pytest.mark.ways
+
 TIMEOUT = 400
 """``timeout`` of the routes, in ms: what these tests may have to wait for."""
 SOON = 3.0

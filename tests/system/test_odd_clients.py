@@ -20,6 +20,8 @@ from aigw.testing.openai import chunk, event
 from aigw.testing.process import LOOPBACK, GatewayProcess
 from aigw.testing.thread import ServedUpstream
 
+pytestmark = pytest.mark.ways
+
 BODY = b'{"messages": [{"role": "user", "content": "Good day"}], "stream": true}'
 
 

@@ -16,6 +16,8 @@ from aigw.testing.openai import chunk, event
 from aigw.testing.process import GatewayProcess
 from aigw.testing.thread import ServedUpstream
 
+pytestmark = pytest.mark.ways
+
 STREAMS = 200
 BIG = 60 * 1024 * 1024
 WEATHER: Any = {

@@ -21,7 +21,10 @@ CURL = re.compile(r"^curl .*?^}'$", re.DOTALL | re.MULTILINE)
 ROUTES = ["custom-llm-route", "vllm-route", "together-ai-route", "hybrid-route"]
 KEYS = {"TOGETHER_API_KEY": "together-key-of-the-seed-page", "OPENAI_API_KEY": "openai-key-of-the-seed-page"}
 
-pytestmark = pytest.mark.skipif(not SEED.exists(), reason="the seed page is not beside this tree")
+pytestmark = [
+    pytest.mark.skipif(not SEED.exists(), reason="the seed page is not beside this tree"),
+    pytest.mark.ways,
+]
 
 
 def commands() -> dict[str, str]:

@@ -15,6 +15,8 @@ from aigw.testing.asking import Answered, ask
 from aigw.testing.process import LOOPBACK, GatewayProcess
 from aigw.testing.thread import ServedUpstream
 
+pytestmark = pytest.mark.ways
+
 Upstreams = Callable[..., ServedUpstream]
 
 

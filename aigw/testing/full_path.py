@@ -1,0 +1,52 @@
+"""A gateway without its shortcuts: what is left is the full path, and must be seen to do the same.
+
+``python -m aigw.testing.full_path twistd OPTIONS`` runs ``twistd`` that way.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import aigw.datapath
+import aigw.llm.attempt
+import aigw.proxy.head
+import aigw.service
+import aigw.upstream.head
+
+Change = Callable[[Any, str, Any], object]
+"""`setattr`, or pytest's ``monkeypatch.setattr``."""
+
+
+def read_heads_afresh(change: Change = setattr) -> None:
+    """No head and no line of one is known from before."""
+    change(aigw.proxy.head.Repeated, "is_plain", staticmethod(lambda block, head: False))
+    change(aigw.proxy.head, "_LONGEST_REMEMBERED", -1)
+    change(aigw.upstream.head, "_LONGEST_REMEMBERED", -1)
+
+
+def collect_answers(change: Change = setattr) -> None:
+    """An answer that is complete in one read is awaited like any other."""
+    change(aigw.llm.attempt.Try, "_at_once", lambda attempt, response: None)
+
+
+def send_by_events(change: Change = setattr) -> None:
+    """Transports are the reactor's own."""
+    for module in (aigw.datapath, aigw.service):
+        change(module, "eager_sockets", lambda reactor: reactor)
+
+
+def main() -> None:
+    """Leave out all of that, and run what the command line names."""
+    from twisted.scripts.twistd import run
+
+    read_heads_afresh()
+    collect_answers()
+    send_by_events()
+    del sys.argv[0]
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""A gateway without its shortcuts takes none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.posixbase import PosixReactorBase
+
+import aigw.datapath
+import aigw.proxy.head as requests
+import aigw.service
+import aigw.upstream.head as replies
+from aigw.llm.attempt import Try
+from aigw.proxy.limits import Limits
+from aigw.testing.full_path import collect_answers, read_heads_afresh, send_by_events
+
+
+def test_nothing_of_a_head_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_heads_afresh(monkeypatch.setattr)
+    block = b"GET /never-asked-for-before HTTP/1.1\r\nHost: a\r\nX-Never-Said-Before: 1\r\n\r\n"
+    head = requests.read_head(block, Limits())
+    replies.parse_head(b"HTTP/1.1 200 Never Said Before\r\nX-Never-Said-Before: 1", "up")
+    assert not requests.Repeated.is_plain(block, head)
+    memories = (requests._request_lines, requests._field_lines, replies._statuses, replies._lines)
+    assert not [line for memory in memories for line in memory if b"never" in line.lower()]
+
+
+def test_no_answer_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    collect_answers(monkeypatch.setattr)
+    assert Try._at_once(None, None) is None  # type: ignore[arg-type]
+
+
+def test_transports_are_the_reactors_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    reactor: Any = PosixReactorBase.__new__(PosixReactorBase)
+    for module in (aigw.datapath, aigw.service):
+        assert module.eager_sockets(reactor) is not reactor  # type: ignore[attr-defined]
+    send_by_events(monkeypatch.setattr)
+    for module in (aigw.datapath, aigw.service):
+        assert module.eager_sockets(reactor) is reactor  # type: ignore[attr-defined]
