@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from aigw.errors import GatewayError
 from aigw.exchange import Stage
@@ -72,13 +72,16 @@ class _ScrubbedErrors:
         self._stage = stage
 
     def feed(self, data: bytes) -> list[bytes]:
-        return self._scrubbed(lambda: self._stage.feed(data))
+        try:
+            return self._stage.feed(data)
+        except GatewayError as error:
+            raise self._scrubbed(error) from None
 
     def close(self) -> list[bytes]:
-        return self._scrubbed(self._stage.close)
-
-    def _scrubbed(self, work: Callable[[], list[bytes]]) -> list[bytes]:
         try:
-            return work()
+            return self._stage.close()
         except GatewayError as error:
-            raise type(error)(self._scrubber.text(error.message), param=error.param, headers=error.headers) from None
+            raise self._scrubbed(error) from None
+
+    def _scrubbed(self, error: GatewayError) -> GatewayError:
+        return type(error)(self._scrubber.text(error.message), param=error.param, headers=error.headers)

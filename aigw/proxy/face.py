@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
@@ -94,11 +95,16 @@ class Face:
         """
         try:
             return call(*args, **kwargs)
-        except GatewayError as error:
-            return error.with_traceback(None)
         except Exception:  # noqa: BLE001  # the edge: whatever went wrong, the client gets an answer
-            self.log.failure("request {id}: {call} failed", id=id, call=_name(call))
-            return internal_error()
+            return self.error_of(id, call)
+
+    def error_of(self, id: str, call: Callable[..., object]) -> GatewayError:
+        """The error that ``call`` has just raised for request ``id``, as `attempt` has it."""
+        error = sys.exception()
+        if isinstance(error, GatewayError):
+            return error.with_traceback(None)
+        self.log.failure("request {id}: {call} failed", id=id, call=_name(call))
+        return internal_error()
 
 
 def _name(call: object) -> str:

@@ -86,10 +86,14 @@ class Relay:
         """Relay what the stages make of it."""
         if self._sealed:
             return
-        out = self._attempt(self._stages.feed, data) if self._stages else data
-        if isinstance(out, GatewayError):
-            self._fail(out)
-        elif self._length is not None and self.sent + len(out) > self._length:
+        out = data
+        if self._stages is not NO_STAGES:
+            try:
+                out = self._stages.feed(data)
+            except Exception:  # noqa: BLE001  # the edge: the log is told, and the client
+                self._fail(self._face.error_of(self._exchange.id, self._stages.feed))
+                return
+        if self._length is not None and self.sent + len(out) > self._length:
             self._fail(UpstreamBadReply("the upstream's reply is longer than it said"))
         elif out:
             self._begin(len(out))

@@ -23,7 +23,7 @@ class Stages:
         """
         pieces = [data]
         for stage in self._stages:
-            pieces = _fed(stage, pieces)
+            pieces = stage.feed(pieces[0]) if len(pieces) == 1 and pieces[0] else _fed(stage, pieces)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> bytes:

@@ -160,6 +160,15 @@ class UpstreamBody(Protocol):
         if self._end is not None:
             return
         self._last_arrival = self._clock.seconds()
+        if self._flows:
+            self._pumping = True
+            try:
+                self._deliver(self._sink, data)  # type: ignore[arg-type]  # it is there
+            finally:
+                self._pumping = False
+            if self._paused or self._queue or self._end is not None or self._reading_stopped:
+                self._pump()
+            return
         if self._inflater is None:
             self._queue.append(data)
         else:
@@ -198,6 +207,18 @@ class UpstreamBody(Protocol):
             self._read_on()
         else:
             self._stop_reading()
+
+    @property
+    def _flows(self) -> bool:
+        """What arrives goes to the sink as it is: nothing is before it, and nothing has to be done to it."""
+        return (
+            self._sink is not None
+            and not self._paused
+            and not self._pumping
+            and self._inflater is None
+            and self._bytes_left is None
+            and not self._queue
+        )
 
     def _wanted(self) -> bool:
         return self._judge is not None or (self._sink is not None and not self._paused)

@@ -42,8 +42,8 @@ class Head(NamedTuple):
     ``fields``: in order, without those that are about this connection only (hop-by-hop fields, and Content-Length
     unless there is no body that it could frame). ``names``: theirs in lower case. ``length``: bytes of the body, None =
     the head doesn't tell. ``chunked``: the body comes in chunks. ``persistent``: the connection may be used again, if
-    the body has an end of its own. ``kept_for``: seconds for which the upstream says it keeps an idle connection, None =
-    it doesn't say.
+    the body has an end of its own. ``kept_for``: seconds for which the upstream says it keeps an idle connection,
+    None = it doesn't say.
     """
 
     version: tuple[bytes, int, int]

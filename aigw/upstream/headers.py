@@ -27,7 +27,7 @@ class HeaderBlock(Headers):
     one connection only. ``fields``: the same in order. ``names_host``: they include a Host.
     """
 
-    __slots__ = ("fields", "_parsed", "block", "names_host")
+    __slots__ = ("_parsed", "block", "fields", "names_host")
 
     fields: tuple[Field, ...]
     block: bytes
