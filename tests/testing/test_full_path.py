@@ -34,7 +34,7 @@ def test_no_answer_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_transports_are_the_reactors_own(monkeypatch: pytest.MonkeyPatch) -> None:
     reactor: Any = PosixReactorBase.__new__(PosixReactorBase)
     for module in (aigw.datapath, aigw.service):
-        assert module.eager_sockets(reactor) is not reactor  # type: ignore[attr-defined]
+        assert module.eager_sockets(reactor) is not reactor
     send_by_events(monkeypatch.setattr)
     for module in (aigw.datapath, aigw.service):
-        assert module.eager_sockets(reactor) is reactor  # type: ignore[attr-defined]
+        assert module.eager_sockets(reactor) is reactor
