@@ -211,7 +211,7 @@ def test_the_run_command_installs_and_demonstrates(tmp_path: Path) -> None:
             time.sleep(0.3)
         told = (tmp_path / ".log").read_text()
         curls = re.findall(r"^  (curl .+)$", told, re.M)
-        assert len(curls) == 4
+        assert len(curls) == 6
         for curl in curls:
             done = subprocess.run(["bash", "-c", curl], capture_output=True)
             assert b"demo" in done.stdout, (curl, done)

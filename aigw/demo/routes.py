@@ -8,7 +8,7 @@ from typing import Any
 
 def demo_routes(port: int) -> list[dict[str, Any]]:
     """Two routes to the echo model on a loopback port: a plain one, and one that shows fallback."""
-    endpoint = f"http://127.0.0.1:{port}/v1/chat/completions"
+    endpoint = f"http://127.0.0.1:{port}"
 
     def instance(name: str, priority: int) -> dict[str, Any]:
         return {
@@ -17,6 +17,7 @@ def demo_routes(port: int) -> list[dict[str, Any]]:
             "auth": {"header": {"Authorization": "Bearer placeholder"}},
             "options": {"model": f"echo-{name}"},
             "override": {"endpoint": endpoint},
+            "provider_conf": {"dialects": ["openai-chat"]},
             "weight": 1,
             "priority": priority,
         }
@@ -47,6 +48,9 @@ an answer:
   curl {proxy}/demo {chat}}}'
 a stream:
   curl -N {proxy}/demo {chat}, "stream": true}}'
+the same for a client of Anthropic's, and for one of OpenAI's Responses API:
+  curl {proxy}/llm/v1/messages {chat}, "max_tokens": 99}}'
+  curl {proxy}/llm/v1/responses -H 'Content-Type: application/json' -d '{{"input": "Hello"}}'
 a fallback (echo-a is asked for a 503, so echo-b answers):
   curl -i {proxy}/demo-hybrid -H 'X-Echo: model=echo-a, status=503' {chat}}}'
 the routes, with the admin API:
