@@ -42,7 +42,8 @@ def several_models() -> Callable[..., MemoryGateway]:
 class Behind:
     """A route to vendors that answer at once, each with what is special about its instance, one after another.
 
-    Each is called by the name of its provider (``anthropic``, ``anthropic-2`` ...), and is at that host.
+    Each is called by the name of its provider (``anthropic``, ``anthropic-2`` ...), and is at that host. ``answered``:
+    how many requests so far.
     """
 
     def __init__(self, *vendors: Vendor | tuple[Vendor, dict[str, Any]], clock: Clock | None = None, **fields: Any):
@@ -59,7 +60,7 @@ class Behind:
         strategy = ["http_429", "http_5xx"]
         plugin = {"fallback_strategy": strategy, "instances": instances, **fields}
         self.gateway.put({"ai-proxy-multi": plugin})
-        self._answered = 0
+        self.answered = 0
 
     def ask(self, body: Any = None, path: str = "/v1/chat/completions", **headers: str) -> Client:
         """Send a request, and have it answered."""
@@ -76,9 +77,9 @@ class Behind:
 
     def settle(self) -> None:
         """Have all answered that have been asked."""
-        while self._answered < len(self.gateway.asked):
-            asked = self.gateway.asked[self._answered]
-            self._answered += 1
+        while self.answered < len(self.gateway.asked):
+            asked = self.gateway.asked[self.answered]
+            self.answered += 1
             attend(self.vendors[urlsplit(asked.url).netloc], asked)
 
     def _settled(self, client: Client) -> Client:
