@@ -124,7 +124,7 @@ class Repeated:
             len(block) <= _LONGEST_REPEATED
             and head.length is not None
             and head.persistent
-            and not head.expects_continue
+            and not head.headers.hasHeader(b"expect")  # without a body there is nothing to expect, but the next has one
         )
 
     def size_in(self, data: bytes) -> int:

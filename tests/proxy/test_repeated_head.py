@@ -64,6 +64,7 @@ def test_a_head_without_a_body() -> None:
         b"Transfer-Encoding: chunked",
         b"Connection: close",
         b"Content-Length: 1\r\nExpect: 100-continue",
+        b"Content-Length: 0\r\nExpect: 100-continue",
         b"X: " + b"x" * 4096,
     ],
 )
