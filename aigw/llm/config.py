@@ -23,6 +23,9 @@ Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 Name = Annotated[str, Meta(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$", max_length=256)]
 """A header field name (RFC 9110 section 5.1), or that of a query parameter."""
 
+_NOT_SHOWN = ("$", "****")
+"""How references begin, and what the admin API shows in place of secrets: that can be looked at later only."""
+
 DEFAULT_TIMEOUT = 30_000
 DEFAULT_KEEPALIVE_TIMEOUT = 60_000
 DEFAULT_KEEPALIVE_POOL = 30
@@ -44,7 +47,7 @@ class GcpAuth:
     def __attrs_post_init__(self) -> None:
         """:raises ValueError: for what is no service account; the message does not show it."""
         written = self.service_account_json
-        if written is not None and not written.startswith("$"):
+        if written is not None and not written.startswith(_NOT_SHOWN):
             try:
                 parse_service_account(written)
             except BadServiceAccount as e:

@@ -23,6 +23,7 @@ from aigw.configuration import Configuration
 from aigw.keys import AdminKey
 from aigw.model.advice import Advice
 from aigw.model.schema import Secret
+from aigw.parts import Defaults
 from aigw.ports import Batch, StoreError
 from aigw.registry import Registry
 from aigw.stores.memory import MemoryStore
@@ -118,12 +119,14 @@ class Got:
 class Face:
     """The admin face, and a client with a key."""
 
-    def __init__(self, store: MemoryStore, viewer: bool = True) -> None:
+    def __init__(
+        self, store: MemoryStore, viewer: bool = True, plugins: tuple[type, ...] = (FakeModel, FakeMulti)
+    ) -> None:
         self.clock = Clock()
         self.registry = Registry()
         self.store = store
         self.sealer = Sealer(bytes(32))
-        catalogue = {plugin.name: plugin for plugin in (FakeModel, FakeMulti)}
+        catalogue: dict[str, Any] = {cast(Any, plugin).name: plugin for plugin in plugins}
         self.configuration = Configuration(
             store=store,
             sealer=self.sealer,
@@ -141,7 +144,7 @@ class Face:
             admin_key=AdminKey(key=ADMIN.encode(), origin="test"),
             viewer_key=AdminKey(key=VIEWER.encode(), origin="test") if viewer else None,
             default_group="default",
-            defaults="reversed",
+            defaults="reversed" if FakeMulti in plugins else Defaults(),
             now=self.now,
             clock=self.clock,
         )

@@ -25,6 +25,11 @@ def endpoint(url: str) -> dict[str, Any]:
     return model(override={"endpoint": url})
 
 
+def vendor(provider: str, **fields: Any) -> dict[str, Any]:
+    return {"provider": provider, "auth": {}, **fields}
+
+
+AWS = {"access_key_id": "sk-1", "secret_access_key": "sk-2"}
 VENDORS = ", ".join(sorted(PROVIDERS))
 BAD_URL = "override.endpoint: expected a URL with a valid host and port"
 BAD_SCHEME = "override.endpoint: expected a URL that begins with http:// or https://"
@@ -76,6 +81,38 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (model(deadlines={"idle_ms": 0}), "deadlines.idle_ms: expected an integer >= 1 and <= 86400000, got 0"),
     (model(deadlines={"hold_ms": -1}), "deadlines.hold_ms: expected an integer >= 0 and <= 86400000, got -1"),
     (model(max_response_bytes=0), "max_response_bytes: expected an integer >= 1, got 0"),
+    (vendor("bedrock"), "provider_conf.region: required"),
+    (vendor("bedrock", override={"endpoint": "http://h/x/converse"}), "provider_conf.region: required"),
+    (vendor("bedrock", provider_conf={"region": "us-east-1/"}), "provider_conf.region: expected a string"),
+    (vendor("vertex-ai"), "provider_conf.project_id: required"),
+    (vendor("vertex-ai", override={"endpoint": "http://h"}), "provider_conf.project_id: required"),
+    (vendor("vertex-ai", provider_conf={"project_id": 5}), "provider_conf.project_id: expected a string"),
+    (vendor("azure-openai", provider_conf={"resource": "r"}), "provider_conf.deployment: required beside resource"),
+    (vendor("azure-openai", override={"endpoint": "http://h/"}), "override.endpoint: has no path, and provider_conf"),
+    (
+        vendor("azure-openai", provider_conf={"deployment": "d"}),
+        "override.endpoint: required for provider azure-openai",
+    ),
+    (vendor("anthropic", provider_conf={"native": "yes"}), "provider_conf.native: expected true or false"),
+    (model(provider_conf={"dialects": ["openai-chats"]}), "provider_conf.dialects[0]: expected one of"),
+    (vendor("openai", auth={"aws": AWS}), "auth.aws: means nothing to provider openai"),
+    (vendor("openai", auth={"gcp": {}}), "auth.gcp: means nothing to provider openai"),
+    (
+        vendor("bedrock", auth={"gcp": {}}, provider_conf={"region": "us-east-1"}),
+        "auth.gcp: means nothing to provider bedrock",
+    ),
+    (vendor("bedrock", auth={"aws": {"access_key_id": "sk-1"}}), "auth.aws.secret_access_key: required"),
+    (vendor("bedrock", auth={"aws": {**AWS, "session_token": 5}}), "auth.aws.session_token: expected a string"),
+    (vendor("vertex-ai", auth={"gcp": {"max_ttl": 0}}), "auth.gcp.max_ttl: expected an integer >= 1, got 0"),
+    (vendor("vertex-ai", auth={"gcp": {"expire_early_secs": -1}}), "auth.gcp.expire_early_secs: expected an integer"),
+    (
+        vendor("vertex-ai", auth={"gcp": {"service_account_json": "sk-1"}}),
+        "auth.gcp.service_account_json: the service account JSON is no JSON object",
+    ),
+    (
+        vendor("vertex-ai", auth={"gcp": {"service_account_json": '{"type": "authorized_user", "x": "sk-1"}'}}),
+        "auth.gcp.service_account_json: the service account JSON is of another type",
+    ),
     (model(max_stream_duration_ms=0), "max_stream_duration_ms: expected an integer >= 1, got 0"),
 ]
 
@@ -100,6 +137,14 @@ RIGHT: list[dict[str, Any]] = [
     model(deadlines={"hold_ms": 0, "connect_ms": 1, "total_ms": 86_400_000}, streaming_flush_interval_ms=0),
     model(provider_conf={"project_id": "p"}, keepalive=False, ssl_verify=False, timeout=600_000),
     model(options={"model": "m", "temperature": None, "anything": [{"at": "all"}]}),
+    vendor("bedrock", auth={"aws": AWS}, provider_conf={"region": "us-east-1"}),
+    vendor("bedrock", auth={"header": {"Authorization": "Bearer x"}}, provider_conf={"region": "eu-west-3"}),
+    vendor("vertex-ai", auth={"gcp": {}}, provider_conf={"project_id": "p", "region": "us-central1"}),
+    vendor("vertex-ai", auth={"gcp": {"service_account_json": "$env://X"}}, provider_conf={"project_id": "p"}),
+    vendor("vertex-ai", auth={"gcp": {}}, override={"endpoint": "http://h/x/chat/completions"}),
+    vendor("azure-openai", provider_conf={"resource": "r", "deployment": "d"}),
+    vendor("azure-openai", provider_conf={"deployment": "d"}, override={"endpoint": "http://h"}),
+    vendor("azure-openai", override={"endpoint": "http://h/openai/deployments/d/chat/completions?api-version=1"}),
     override(request_body={"openai-chat": {"a": {"b": 1}}}, request_body_force_override=True),
 ]
 
@@ -114,3 +159,12 @@ def test_credentials_are_secrets_and_in_no_repr() -> None:
     document = model(auth={"header": {"Authorization": "Bearer sk-1"}, "query": {"key": "sk-2"}})
     assert check(document, Model).secrets == [("auth", "header", "Authorization"), ("auth", "query", "key")]
     assert "sk-" not in repr(decode(document, Model))
+    document = vendor("bedrock", auth={"aws": {**AWS, "session_token": "sk-3"}}, provider_conf={"region": "us-east-1"})
+    names = ("access_key_id", "secret_access_key", "session_token")
+    assert check(document, Model).secrets == [("auth", "aws", name) for name in names]
+    assert "sk-" not in repr(decode(document, Model))
+    document = vendor(
+        "vertex-ai", auth={"gcp": {"service_account_json": "$env://SK"}}, provider_conf={"project_id": "p"}
+    )
+    assert check(document, Model).secrets == [("auth", "gcp", "service_account_json")]
+    assert "SK" not in repr(decode(document, Model))
