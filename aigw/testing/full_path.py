@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import aigw.datapath
-import aigw.llm.attempt
+import aigw.llm.answer
 import aigw.proxy.head
 import aigw.service
 import aigw.upstream.head
@@ -28,7 +28,7 @@ def read_heads_afresh(change: Change = setattr) -> None:
 
 def collect_answers(change: Change = setattr) -> None:
     """An answer that is complete in one read is awaited like any other."""
-    change(aigw.llm.attempt.Try, "_at_once", lambda attempt, response: None)
+    change(aigw.llm.answer.Answer, "_at_once", lambda answer: None)
 
 
 def send_by_events(change: Change = setattr) -> None:

@@ -19,6 +19,7 @@ from twisted.web.http import PotentialDataLoss
 from aigw.errors import GatewayError, UpstreamCutShort, UpstreamReplyTooLarge, UpstreamTimeout
 from aigw.exchange import Sink
 from aigw.ports import Clock
+from aigw.upstream.discard import Discard
 from aigw.upstream.inflate import Inflater
 
 REST = 64 * 1024
@@ -105,7 +106,7 @@ class UpstreamBody(Protocol):
 
     def discard(self, limit: int = REST) -> None:
         """Let a short rest arrive, so that its connection can be used again; close it for a long one."""
-        self.start(_Discard(self, limit))
+        self.start(Discard(self, limit))
 
     def ends_when(self, is_over: Callable[[], bool]) -> None:
         """Take the body for complete as soon as ``is_over()``, asked after each piece that the sink got.
@@ -267,7 +268,7 @@ class UpstreamBody(Protocol):
         sink.write(piece)
         if self._is_over is not None and self._sink is sink and self._is_over():
             self._is_over, self._paused = None, False
-            self._sink = _Discard(self, REST)
+            self._sink = Discard(self, REST)
             sink.finished()
 
     def _tell_end(self, end: GatewayError | bool) -> None:
@@ -331,22 +332,3 @@ class UpstreamBody(Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-class _Discard:
-    """Takes the rest of a body that nobody reads, up to a limit."""
-
-    def __init__(self, body: UpstreamBody, limit: int) -> None:
-        self._body = body
-        self._left = limit
-
-    def write(self, data: bytes) -> None:
-        self._left -= len(data)
-        if self._left < 0:
-            self._body.abort()
-
-    def finished(self) -> None:
-        pass
-
-    def broke(self, error: GatewayError) -> None:
-        pass

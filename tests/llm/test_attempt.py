@@ -20,7 +20,7 @@ from aigw.errors import (
     UpstreamUnreachable,
 )
 from aigw.exchange import Outcome
-from aigw.llm.attempt import COLLECTED
+from aigw.llm.answer import COLLECTED
 from aigw.testing import exchange_of, openai
 from aigw.testing.gateway import MemoryGateway
 from aigw.upstream.profile import Profile

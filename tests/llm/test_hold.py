@@ -12,7 +12,7 @@ from twisted.web.client import ResponseFailed
 
 from aigw.errors import GatewayError, UpstreamBadReply, UpstreamCutShort, UpstreamReset, UpstreamTimeout
 from aigw.exchange import Outcome
-from aigw.llm.attempt import HELD_STREAM
+from aigw.llm.answer import HELD_STREAM
 from aigw.testing import openai
 from aigw.testing.gateway import Client, MemoryGateway
 from aigw.testing.models import ModelResponse

@@ -11,7 +11,7 @@ import aigw.datapath
 import aigw.proxy.head as requests
 import aigw.service
 import aigw.upstream.head as replies
-from aigw.llm.attempt import Try
+from aigw.llm.answer import Answer
 from aigw.proxy.limits import Limits
 from aigw.testing.full_path import collect_answers, read_heads_afresh, send_by_events
 
@@ -28,7 +28,7 @@ def test_nothing_of_a_head_is_remembered(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_no_answer_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     collect_answers(monkeypatch.setattr)
-    assert Try._at_once(None, None) is None  # type: ignore[arg-type]
+    assert Answer._at_once(None) is None  # type: ignore[arg-type]
 
 
 def test_transports_are_the_reactors_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,263 @@
+"""From the head of an instance's response to the Reply: whole, relayed, converted, or held until its first real event.
+
+Whatever goes wrong here is a `GatewayError` that another instance may make good: the client has not seen a byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.web.iweb import UNKNOWN_LENGTH
+
+from aigw.dialects.dialect import Verdict
+from aigw.errors import GatewayError, UpstreamBadReply, UpstreamReplyTooLarge, UpstreamTimeout
+from aigw.exchange import HeaderList, Reply
+from aigw.llm.endpoint import relayed_headers
+from aigw.llm.scrubbing import Scrubber
+from aigw.llm.watching import FirstToken, UsageInTail
+from aigw.upstream.body import UpstreamBody
+
+if TYPE_CHECKING:
+    from aigw.llm.attempt import Try
+
+HELD_STREAM = 256 * 1024
+"""The most bytes of a stream that are held while its first real event is awaited; past that it is relayed."""
+COLLECTED = 1024 * 1024
+"""A complete answer up to this size is collected before it is sent on; a longer one is relayed as it comes."""
+CONVERTED = 32 * 1024 * 1024
+"""The largest answer that is converted, which has to be collected for that."""
+JSON_TYPE = b"application/json"
+DECODED = frozenset({b"gzip", b"x-gzip", b"deflate"})
+
+
+@attrs.define(kw_only=True, eq=False)
+class Answer:
+    """What came of an attempt. ``response``: an `IResponse`; those of our own client can tell more."""
+
+    attempt: Try
+    response: Any
+    _fields: HeaderList = attrs.field(init=False)
+    _names: list[bytes] = attrs.field(init=False)
+    _media_type: bytes = attrs.field(init=False)
+    _encoding: bytes = attrs.field(init=False)
+
+    def reply(self) -> Reply | Deferred[Reply]:
+        """The reply, at once if all of it is here.
+
+        :raises UpstreamError: if there is none that could be relayed; a Deferred fails with it.
+        """
+        response, attempt = self.response, self.attempt
+        self._fields, self._names = _fields_of(response)
+        self._media_type = self._first(b"content-type").partition(b";")[0].rstrip()
+        self._encoding = self._first(b"content-encoding")
+        if not (200 <= response.code < 300 or 400 <= response.code < 600):
+            response.deliverBody(rejected := self._body(streams=False))
+            rejected.abort()
+            raise UpstreamBadReply(_why_not_relayed(response.code))
+        streams = response.code == 200 and self._media_type == attempt.way.dialect.stream_type
+        if not streams and (reply := self._at_once()) is not None:
+            return reply
+        body = self._body(streams)
+        response.deliverBody(body)
+        return Deferred.fromCoroutine(self._stream(body) if streams else self._answer(body))
+
+    def _body(self, streams: bool) -> UpstreamBody:
+        deadlines = [self.attempt.deadline()]
+        if streams and self.attempt.target.max_stream is not None:
+            deadlines.append(self.attempt.clock.seconds() + self.attempt.target.max_stream)
+        return UpstreamBody(
+            self.attempt.clock,
+            idle=self.attempt.target.deadlines.idle,
+            deadline=min((d for d in deadlines if d is not None), default=None),
+            max_bytes=self.attempt.target.max_bytes,
+            encoding=self._encoding if self._encoding in DECODED else b"",
+        )
+
+    # An answer that is complete in itself.
+
+    def _at_once(self) -> Reply | None:
+        """The reply, if a short answer has come in one piece with its head and nothing about it is unusual."""
+        if self.response.code != 200 or self._encoding or self._media_type != b"application/json":
+            return None
+        raw: bytes | None = self.response.whole() if hasattr(self.response, "whole") else None
+        if raw is None:
+            return None
+        if self.attempt.target.max_bytes is not None and len(raw) > self.attempt.target.max_bytes:
+            raise UpstreamReplyTooLarge("the upstream's reply is over max_response_bytes")
+        return self._whole(200, raw)
+
+    def _whole(self, status: int, raw: bytes) -> Reply:
+        """The reply for a complete answer."""
+        self._first_token_came()
+        self.attempt.way.dialect.body_usage(raw, self.attempt.exchange.usage)
+        converter = self.attempt.way.converter
+        if converter is None:
+            return Reply(status=status, headers=self._headers(), body=raw)
+        body = self._scrubbed(lambda: converter.answer(self.attempt.call.body, raw, int(self.attempt.now())))
+        return Reply(status=status, headers=self._headers(JSON_TYPE), body=body)
+
+    def _scrubbed(self, work: Callable[[], bytes]) -> bytes:
+        """What a converter makes of an answer; what it complains of may quote the answer."""
+        try:
+            return work()
+        except GatewayError as error:
+            raise type(error)(self._scrubber.text(error.message), param=error.param) from None
+
+    async def _answer(self, body: UpstreamBody) -> Reply:
+        converter = self.attempt.way.converter
+        collects = self._media_type == b"application/json" and self.attempt.exchange.buffering
+        if self.attempt.candidates.goes_on_after(self.response.code, self.attempt.clock.seconds()):
+            return Reply(status=self.response.code, headers=self._headers(), source=body)
+        if converter is not None or collects or self.response.code >= 400:
+            await body.watch(_never_enough, COLLECTED if converter is None else CONVERTED)
+        if self.response.code >= 400:
+            self._first_token_came()
+            return self._error(body)
+        if converter is not None and not body.complete:
+            body.abort()
+            raise UpstreamReplyTooLarge(f"the upstream's reply is over {CONVERTED} bytes, more than is converted")
+        if body.complete:
+            return self._whole(self.response.code, body.held())
+        self._first_token_came()
+        length = None if self.response.length is UNKNOWN_LENGTH or self._encoding in DECODED else self.response.length
+        reply = Reply(status=self.response.code, headers=self._headers(), source=body, length=length)
+        return reply.through(UsageInTail(self.attempt.way.dialect, self.attempt.exchange.usage))
+
+    def _error(self, body: UpstreamBody) -> Reply:
+        """An error that quotes the credentials it refused must not show them to the client."""
+        scrubber, converter = self._scrubber, self.attempt.way.converter
+        if converter is not None:
+            raw = scrubber.whole(body.held())
+            if not body.complete:
+                body.abort()
+            answer = converter.error(self.response.code, raw)
+            return Reply(status=self.response.code, headers=self._headers(JSON_TYPE), body=answer)
+        headers = self._headers()
+        if body.complete:
+            return Reply(status=self.response.code, headers=headers, body=scrubber.whole(body.held()))
+        return Reply(status=self.response.code, headers=headers, source=body).through(scrubber.stream())
+
+    @property
+    def _scrubber(self) -> Scrubber:
+        """For the instance's credentials, those of this one request included."""
+        target, sent = self.attempt.target, self.attempt.sent_headers
+        more = [] if target.signer is None or sent is None else target.signer.secrets(sent)
+        return Scrubber([*target.scrubber.values, *more]) if more else target.scrubber
+
+    def _first(self, name: bytes) -> bytes:
+        """The lower-case value of the first field of this name, or nothing."""
+        return self._fields[self._names.index(name)][1].strip().lower() if name in self._names else b""
+
+    def _headers(self, media_type: bytes | None = None) -> HeaderList:
+        """What of the upstream's header reaches the client; ``media_type``: what its answer was converted to."""
+        headers = relayed_headers(self._fields, self._names, decoded=self._encoding in DECODED)
+        if media_type is None:
+            return headers
+        kept = [field for field in headers if not field[0].lower().startswith(b"content-")]
+        return [(b"Content-Type", media_type), *kept]
+
+    # A stream of events.
+
+    async def _stream(self, body: UpstreamBody) -> Reply:
+        way, began = self.attempt.way, False
+        if self.attempt.candidates.has_more(self.attempt.clock.seconds()):
+            began = await self._hold(body)
+        client = self.attempt.call.dialect
+        headers = self._headers(None if way.converter is None else client.stream_type)
+        reply = Reply(status=self.response.code, headers=headers, source=body, error_event=client.error_event)
+        if began:
+            self._first_token_came()
+        else:
+            self._await_first_token(reply, body)
+        watch = way.dialect.watch(self.attempt.exchange.usage, hide_usage=self.attempt.hide_usage)
+        body.ends_when(lambda: watch.over)
+        scrubber = self._scrubber
+        reply.through(scrubber.errors_of(watch))
+        if way.converter is not None:
+            converted = way.converter.stream(self.attempt.call.body, int(self.attempt.now()))
+            reply.through(scrubber.errors_of(converted))
+        return reply
+
+    async def _hold(self, body: UpstreamBody) -> bool:
+        """Hold the stream until its first real event (True), or until it has been held long enough (False).
+
+        :raises UpstreamError: if it fails, ends or stalls before; nobody has seen a byte of it then.
+        """
+        holder = self.attempt.way.dialect.holder()
+        verdict = Verdict.WAIT
+
+        def judge(data: bytes) -> bool:
+            nonlocal verdict
+            verdict = holder.feed(data)
+            return verdict is not Verdict.WAIT
+
+        release = self.attempt.clock.callLater(self._hold_time(), body.release)
+        wait = self._first_token_wait()
+        late = None if wait is None else self.attempt.clock.callLater(wait, body.fail, _no_token())
+        try:
+            await body.watch(judge, HELD_STREAM)
+        finally:
+            for timer in (release, late):
+                if timer is not None and timer.active():
+                    timer.cancel()
+        if verdict is Verdict.WAIT and body.complete:
+            verdict = holder.close()
+        if verdict is Verdict.FAILED:
+            body.abort()
+            told = self._scrubber.text(holder.message)
+            raise UpstreamBadReply(f"the upstream's stream did not begin: {told}")
+        return verdict is Verdict.REAL
+
+    def _hold_time(self) -> float:
+        ends = self.attempt.candidates.takeover_ends
+        hold = self.attempt.target.deadlines.hold
+        return hold if ends is None else max(0.0, min(hold, ends - self.attempt.clock.seconds()))
+
+    def _first_token_wait(self) -> float | None:
+        limit = self.attempt.target.deadlines.first_token
+        return None if limit is None else max(0.0, self.attempt.started + limit - self.attempt.clock.seconds())
+
+    def _await_first_token(self, reply: Reply, body: UpstreamBody) -> None:
+        """Have the relayed stream watched for its first real event, and cut if that comes too late."""
+        wait = self._first_token_wait()
+        late = None if wait is None else self.attempt.clock.callLater(wait, body.fail, _no_token())
+
+        def done(*_: object) -> None:
+            if late is not None and late.active():
+                late.cancel()
+
+        def began(verdict: Verdict) -> None:
+            done()
+            if verdict is Verdict.REAL:
+                self._first_token_came()
+
+        reply.through(FirstToken(self.attempt.way.dialect.holder(), began)).afterwards(done)
+
+    def _first_token_came(self) -> None:
+        self.attempt.exchange.timeline.first_token = self.attempt.clock.seconds()
+
+
+def _why_not_relayed(status: int) -> str:
+    if 300 <= status < 400:
+        return f"the upstream answered with a redirect ({status}), which is not followed"
+    return f"the upstream answered with a status that means nothing ({status})"
+
+
+def _never_enough(data: bytes) -> bool:
+    return False
+
+
+def _fields_of(response: Any) -> tuple[HeaderList, list[bytes]]:
+    """The header fields in order, and their lower-case names; those of our own client have them ready."""
+    fields: HeaderList | None = getattr(response, "fields", None)
+    if fields is not None:
+        return fields, response.names
+    fields = [(name, value) for name, values in response.headers.getAllRawHeaders() for value in values]
+    return fields, [name.lower() for name, _ in fields]
+
+
+def _no_token() -> UpstreamTimeout:
+    return UpstreamTimeout("the upstream's stream did not begin in time")
