@@ -12,6 +12,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.web.iweb import UNKNOWN_LENGTH
 
+from aigw.dialects.converters.converter import ConvertedStream
 from aigw.dialects.dialect import Verdict
 from aigw.errors import GatewayError, UpstreamBadReply, UpstreamReplyTooLarge, UpstreamTimeout
 from aigw.exchange import HeaderList, Reply
@@ -162,7 +163,7 @@ class Answer:
     # A stream of events.
 
     async def _stream(self, body: UpstreamBody) -> Reply:
-        way, began = self.attempt.way, False
+        way, began, converted = self.attempt.way, False, self._converted(body)
         if self.attempt.candidates.has_more(self.attempt.clock.seconds()):
             began = await self._hold(body)
         client = self.attempt.call.dialect
@@ -176,10 +177,21 @@ class Answer:
         body.ends_when(lambda: watch.over)
         scrubber = self._scrubber
         reply.through(scrubber.errors_of(watch))
-        if way.converter is not None:
-            converted = way.converter.stream(self.attempt.call.body, int(self.attempt.now()))
+        if converted is not None:
             reply.through(scrubber.errors_of(converted))
         return reply
+
+    def _converted(self, body: UpstreamBody) -> ConvertedStream | None:
+        """What turns the stream into the client's.
+
+        :raises UpstreamBadReply: if that is none that streams.
+        """
+        way, attempt = self.attempt.way, self.attempt
+        try:
+            return None if way.converter is None else way.converter.stream(attempt.call.body, int(attempt.now()))
+        except GatewayError:
+            body.abort()
+            raise
 
     async def _hold(self, body: UpstreamBody) -> bool:
         """Hold the stream until its first real event (True), or until it has been held long enough (False).

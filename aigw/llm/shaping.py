@@ -26,6 +26,13 @@ LIMIT_NAMES: Mapping[str, frozenset[str]] = {
 """What the completion's maximum length is called, by dialect; in others ``max_tokens``. What generates nothing has
 none."""
 
+ONLY_OPTIONS: Mapping[str, frozenset[str]] = {
+    "anthropic-count-tokens": frozenset({"model", "system", "thinking", "tool_choice", "tools", "output_config"}),
+}
+"""What of an instance's ``options`` a dialect has, where that is known and less than what generates answers
+(https://docs.anthropic.com/en/api/messages-count-tokens, which refuses other fields).
+"""
+
 
 @attrs.frozen(kw_only=True)
 class Shape:
@@ -113,16 +120,19 @@ def shape_of(model: Model, provider: Provider, dialect: str) -> Shape:
         limit, patch, names = None, _with_nested(patch, field, limit), frozenset[str]()
     else:
         names = LIMIT_NAMES.get(dialect, frozenset({field}))
+    only = ONLY_OPTIONS.get(dialect)
+    options = {name: value for name, value in model.options.items() if only is None or name in only}
+    in_url = {"model"} if provider.names_model(dialect) else set()
     return Shape(
-        sets={name: Raw(encode(value)) for name, value in model.options.items() if name not in provider.options},
-        nested=_nested(model.options, provider.options),
+        sets={name: Raw(encode(value)) for name, value in options.items() if name not in provider.options},
+        nested=_nested(options, provider.options),
         limit_field=field,
         limit_names=names,
         limit=limit if names else None,
         patch=patch,
         force=model.override.request_body_force_override,
         force_limit=model.override.request_body_force_override,
-        drops=provider.drops,
+        drops=provider.drops | in_url,
     )
 
 

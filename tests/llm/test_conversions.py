@@ -11,7 +11,7 @@ import pytest
 from aigw.dialects import eventstream
 from aigw.errors import UpstreamBadReply, UpstreamReplyTooLarge, UpstreamReset
 from aigw.exchange import Outcome
-from aigw.llm import attempt
+from aigw.llm import answer
 from aigw.testing import openai
 from aigw.testing.vendors import (
     Account,
@@ -284,6 +284,21 @@ def test_options_for_bedrock_go_where_it_has_them(behind: Behind) -> None:
         assert sent.keys() <= {"messages", "inferenceConfig", "requestMetadata"}
 
 
+def test_options_that_other_requests_do_not_have(behind: Behind) -> None:
+    """One instance takes chats, embeddings, and the counting of tokens."""
+    vendor: Vendor = vertex()
+    route = behind((vendor, {"options": {"model": "gemini-embedding-001"}}))
+    assert route.ask({"input": "x"}, "/v1/embeddings").status == 200
+    assert vendor.received[1].target.endswith("/models/gemini-embedding-001:predict")
+    vendor = Anthropic()
+    options = {"model": "claude", "max_tokens": 5, "temperature": 0.5, "stream": True}
+    route = behind((vendor, {"options": options}))
+    assert route.ask({"messages": USER}, "/v1/messages/count_tokens").status == 200
+    assert vendor.received[0].json() == {"messages": USER, "model": "claude"}
+    assert route.ask({"messages": USER}, "/v1/messages").headers["content-type"] == "text/event-stream"
+    assert vendor.complaints == []
+
+
 @pytest.mark.parametrize(
     ("dialect", "make", "special"),
     [("anthropic-messages", DeepSeek, {}), ("openai-chat", bedrock, {}), ("openai-chat", OpenAI, {})],
@@ -360,7 +375,7 @@ def test_an_error(
 
 
 def test_an_error_that_is_no_json_or_too_long_is_converted_too(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "CONVERTED", 10)
+    monkeypatch.setattr(answer, "CONVERTED", 10)
     for body in (b"<html>", b"x" * 100):
         route = behind(DeepSeek())
         client = route.gateway.ask(asking("anthropic-messages"), "/v1/messages")
@@ -399,7 +414,7 @@ def test_an_answer_that_can_not_be_converted_is_a_502_and_goes_on(
 
 
 def test_an_answer_is_collected_up_to_a_limit_to_be_converted(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "CONVERTED", 100)
+    monkeypatch.setattr(answer, "CONVERTED", 100)
     route = behind(DeepSeek())
     client = route.gateway.ask(asking("anthropic-messages"), "/v1/messages")
     response = route.gateway.models.last.begin(200, "application/json")
@@ -432,8 +447,10 @@ def test_embeddings_never_stream(behind: Behind) -> None:
     route.gateway.ask({"model": "m", "input": "x"}, "/v1/embeddings")
     route.settle()
     client = route.gateway.ask({"model": "m", "input": "x"}, "/v1/embeddings")
-    route.gateway.models.last.stream(b"data: {}\n\n")
+    response = route.gateway.models.last.stream(b"data: {}\n\n")
     assert isinstance(client.error, UpstreamBadReply)
+    assert response.aborted
+    assert route.gateway.timers == []
 
 
 # Streams that end too early.

@@ -122,6 +122,12 @@ def test_a_url_with_a_model_takes_one(provider: str, conf: dict[str, Any]) -> No
     assert target(provider=provider, provider_conf=conf, override={"endpoint": "http://h/x"}).url(dialect)
 
 
+def test_an_endpoint_that_says_it_all_needs_nothing_else() -> None:
+    one = target(provider="vertex-ai", auth={"gcp": {}}, override={"endpoint": "http://h/x/chat/completions"})
+    assert one.conf is None
+    assert one.url(CHAT) == b"http://h/x/chat/completions"
+
+
 def test_urls_are_worked_out_once_and_not_remembered_without_end() -> None:
     one = target()
     assert one.url(CHAT, model="a") is one.url(CHAT, model="b")
