@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import pytest
@@ -412,3 +412,67 @@ def test_the_well_come_in_the_order_of_their_tiers(
     assert sorted(tried) == sorted(well or instances)
     ranks = [(i.priority, i.weight == 0) for i in tried]
     assert ranks == sorted(ranks)
+
+
+# Requests that do not suit everybody.
+
+
+def _suiting(*names: str, asked: list[str] | None = None) -> Callable[[Instance], bool]:
+    """Suits these; tells who was asked about."""
+
+    def suits(instance: Instance) -> bool:
+        if asked is not None:
+            asked.append(instance.name)
+        return instance.name in names
+
+    return suits
+
+
+def test_who_does_not_suit_is_passed_over_and_no_attempt() -> None:
+    instances = [Instance(name, 1, priority) for priority, name in enumerate("abcd")]
+    candidates = Candidates(_pool(instances, max_retries=1), suits=_suiting("b", "d"))
+    turns = [_next(candidates), _next(candidates)]
+    assert [(turn.instance.name, turn.number) for turn in turns] == [("b", 1), ("d", 2)]
+    assert candidates.next_candidate(0.0) is None
+
+
+def test_nobody_is_asked_about_before_its_turn() -> None:
+    asked: list[str] = []
+    candidates = Candidates(_pool(), suits=_suiting("self-hosted", "cloud-fallback", asked=asked))
+    _next(candidates)
+    assert candidates.has_more(0.0)
+    assert not candidates.goes_on_after(200, 0.0)
+    assert asked == ["self-hosted"]
+    assert candidates.goes_on_after(500, 0.0)
+    assert asked == ["self-hosted", "cloud-fallback"]
+
+
+def test_a_reply_goes_on_only_to_who_suits() -> None:
+    instances = [Instance(name, 1, priority) for priority, name in enumerate("abc")]
+    for suiting, goes_on in (("a", False), ("ab", True), ("ac", True)):
+        candidates = Candidates(_pool(instances), suits=_suiting(*suiting))
+        _next(candidates)
+        assert candidates.goes_on_after(500, 0.0) is goes_on
+        assert (candidates.next_candidate(0.0) is not None) is goes_on
+
+
+def test_a_reply_does_not_go_on_to_one_that_suits_and_is_unwell() -> None:
+    pool = _pool()
+    _break(pool, "cloud-fallback")
+    candidates = Candidates(pool, suits=_suiting("self-hosted", "cloud-fallback"))
+    _next(candidates)
+    assert not candidates.goes_on_after(500, 0.5)
+    assert candidates.next_candidate(0.5) is None
+
+
+def test_health_is_ignored_if_all_that_suit_are_unwell() -> None:
+    pool = _pool()
+    _break(pool, "cloud-fallback")
+    candidates = Candidates(pool, suits=_suiting("cloud-fallback"))
+    assert _next(candidates, 0.5).instance is CLOUD
+
+
+def test_nobody_suits() -> None:
+    candidates = Candidates(_pool(), suits=_suiting())
+    assert candidates.next_candidate(0.0) is None
+    assert candidates.next_candidate(0.0) is None

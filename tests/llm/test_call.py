@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aigw.errors import InvalidJSON, MethodNotAllowed, UnsupportedMediaType
+from aigw.errors import BadRequest, InvalidJSON, MethodNotAllowed, UnsupportedMediaType
 from aigw.llm.call import read_call
 from aigw.testing import exchange_of
 
@@ -85,3 +85,35 @@ def test_a_body_with_a_model_that_no_number_can_hold_is_no_trap() -> None:
     body = b'{"messages":[],"model":' + b"9" * 5000 + b',"stream":' + b"9" * 5000 + b"}"
     with pytest.raises(InvalidJSON):
         read_call(exchange_of(body))
+
+
+OPAQUE: list[tuple[bytes, str, bytes | None, bytes]] = [
+    # method, path, media type, body
+    (b"GET", "/v1/models", None, b""),
+    (b"GET", "/v1/chat/completions", None, b""),
+    (b"DELETE", "/llm/v1/files/f", b"application/json", b""),
+    (b"PUT", "/v1/x", b"application/json", b"{}"),
+    (b"POST", "/v1/audio/transcriptions", b"multipart/form-data; boundary=x", b"--x--"),
+    (b"POST", "/v1/batches/b/cancel", b"application/json", b""),
+    (b"POST", "/v1/batches/b/cancel", None, b""),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "media_type", "body"), OPAQUE)
+def test_what_is_no_json_is_passed_through_where_somebody_takes_it(
+    method: bytes, path: str, media_type: bytes | None, body: bytes
+) -> None:
+    exchange = exchange_of(body, method=method, path=path)
+    exchange.headers.removeHeader(b"content-type")
+    if media_type is not None:
+        exchange.headers.setRawHeaders(b"content-type", [media_type])
+    call = read_call(exchange)
+    assert (call.opaque, call.streams, call.model, call.dialect.name) == (True, False, "", "passthrough")
+    assert exchange.request_type == ""
+    with pytest.raises((BadRequest, MethodNotAllowed)):
+        read_call(exchange, passes=False)
+
+
+def test_json_is_read_wherever_it_goes() -> None:
+    call = read_call(exchange_of({"model": "dall-e", "prompt": "x"}, path="/v1/images/generations"))
+    assert (call.opaque, call.dialect.name, call.model) == (False, "passthrough", "dall-e")

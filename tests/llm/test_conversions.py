@@ -14,6 +14,7 @@ from aigw.exchange import Outcome
 from aigw.llm import answer
 from aigw.testing import openai
 from aigw.testing.vendors import (
+    KEY,
     Account,
     Anthropic,
     AzureOpenAI,
@@ -219,6 +220,30 @@ def test_a_model_has_to_be_named_where_the_url_has_it(behind: Behind) -> None:
     client = behind(bedrock()).ask({"messages": USER})
     assert client.status == 400
     assert (client.error.code, client.error.param) == ("bad_request", "model")
+
+
+AZURE_CONF = {"resource": "r", "deployment": "gpt-fake", "api_version": "2025-01-01-preview"}
+
+
+@pytest.mark.parametrize(
+    ("special", "target"),
+    [
+        ({"auth": {"query": {"api-key": KEY}}}, f"?api-version=2024-10-21&api-key={KEY}"),
+        ({"auth": {"header": {"Authorization": f"Bearer {KEY}"}}}, "?api-version=2024-10-21"),
+        ({"auth": {"query": {"api-version": "2023-05-15", "api-key": KEY}}}, f"?api-version=2023-05-15&api-key={KEY}"),
+        (
+            {"provider_conf": AZURE_CONF, "override": {"endpoint": "https://azure-openai"}},
+            "?api-version=2025-01-01-preview",
+        ),
+    ],
+)
+def test_azure_takes_its_key_in_any_place(behind: Behind, special: Special, target: str) -> None:
+    vendor = AzureOpenAI()
+    client = behind((vendor, special)).ask(asking("openai-chat"), api_key="mine")
+    assert (client.status, vendor.complaints) == (200, [])
+    assert vendor.received[0].target == f"/openai/deployments/gpt-fake/chat/completions{target}"
+    assert "model" not in vendor.received[0].json()
+    assert vendor.received[0].headers.get("api-key", KEY) == KEY
 
 
 # What the operator says of lengths and other options.

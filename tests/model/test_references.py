@@ -72,6 +72,10 @@ def test_what_could_not_stand_in_a_request_is_not_resolved(value: str) -> None:
     assert str(caught.value).endswith("BAD holds characters that can't be sent")
 
 
+def test_a_document_may_have_lines() -> None:
+    assert resolve("$env://DOCUMENT", {"DOCUMENT": '{\n "a": 1\r\n}\n'}, lines=True) == '{\n "a": 1\r\n}'
+
+
 @pytest.mark.parametrize("value", ["sk-1\n", " sk-1", "sk-1\r\n", "\tsk-1 "])
 def test_space_around_a_variable_is_no_part_of_the_secret(value: str) -> None:
     assert resolve("Bearer $env://KEY", {"KEY": value}) == "Bearer sk-1"
