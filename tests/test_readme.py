@@ -1,4 +1,4 @@
-"""Every command of README.rst is run here, in its order, and must print what README.rst says.
+"""Every command of README.rst and docs/dialects.rst is run here, in its order, and must print what is said there.
 
 Only ports change (to free ones), and ``.venv`` becomes the environment that runs the tests, but for the one command
 that makes it.
@@ -6,6 +6,7 @@ that makes it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -15,31 +16,36 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
 import pytest
 
+from aigw.testing.thread import ReactorThread, ServedUpstream
+from aigw.testing.vendors import Account, Bedrock
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.rst").read_text()
+DIALECTS = (ROOT / "docs" / "dialects.rst").read_text()
 PORTS = ("7080", "9080", "9091", "8001", "8002")
 PATIENCE = 20.0
 
 
 @attrs.frozen
 class Example:
-    """A block of README.rst: ``language`` is console or python."""
+    """A block of code: ``language`` is console or python; others are not run."""
 
     language: str
     text: str
     label: str
 
 
-def examples() -> Iterator[Example]:
+def examples(document: str = README) -> Iterator[Example]:
     """The code blocks, with the comment that stands in front of some."""
     pattern = re.compile(r"(?:^\.\. (the \w+ command)\n\n)?^\.\. code-block:: (\w+)\n\n((?:(?:   .*)?\n)+)", re.M)
-    for label, language, body in pattern.findall(README):
+    for label, language, body in pattern.findall(document):
         yield Example(language, "\n".join(line[3:] for line in body.splitlines()), label)
 
 
@@ -176,6 +182,30 @@ def test_the_five_minute_path_prints_what_the_readme_shows(terminal: Terminal) -
             seen += 1
     assert seen >= 20
     await_end(terminal.directory / "aigw.pid")
+
+
+def test_the_examples_of_dialects_print_what_they_show(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS is a fake, but for the route that is written."""
+    account, languages = Account(), Counter[str]()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", account.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", account.secret_key)
+    with ReactorThread() as thread:
+        bedrock = ServedUpstream(thread, Bedrock(account))
+        override = json.dumps({"plugins": {"ai-proxy": {"override": {"endpoint": bedrock.url}}}})
+        for example in examples(DIALECTS):
+            languages[example.language] += 1
+            if example.language == "python":
+                script = terminal.directory / "example.py"
+                script.write_text(terminal.substituted(example.text))
+                assert "Hello" in terminal.run(f".venv/bin/python {script}")
+            for command, expected in commands(example.text) if example.language == "console" else ():
+                got = terminal.run(command)
+                assert prints(expected, got), f"{command}\n--- expected\n{expected}\n--- got\n{got}"
+                if "routes/bedrock" in command:
+                    url = "http://127.0.0.1:7080/apisix/admin/routes/bedrock"
+                    terminal.run(f"""curl -f {url} -X PATCH -H "X-API-KEY: $ADMIN_API_KEY" -d '{override}'""")
+        bedrock.stop()
+    assert languages == {"console": 5, "python": 3, "sh": 2, "toml": 1}
 
 
 def await_end(pid_file: Path) -> None:

@@ -63,12 +63,12 @@ class Way:
 
 def way_to(model: Model, provider: Provider, conf: Any, dialect: str) -> Way | None:
     """How requests of a dialect reach an instance; None if they can't."""
-    if dialect == PASSTHROUGH or _speaks(model, provider, conf, dialect):
-        return _way(model, provider, conf, dialect, None)
-    for (client, spoken), converter in CONVERTERS.items():
-        if client == dialect and _speaks(model, provider, conf, spoken):
-            return _way(model, provider, conf, spoken, converter)
-    return None
+    speaks = dialect == PASSTHROUGH or _speaks(model, provider, conf, dialect)
+    if not speaks or provider.rather_converts(dialect, conf):
+        for (client, spoken), converter in CONVERTERS.items():
+            if client == dialect and _speaks(model, provider, conf, spoken):
+                return _way(model, provider, conf, spoken, converter)
+    return _way(model, provider, conf, dialect, None) if speaks else None
 
 
 def _way(model: Model, provider: Provider, conf: Any, dialect: str, converter: Converter | None) -> Way:

@@ -30,7 +30,7 @@ class AnthropicConf:
     native: Annotated[bool, Meta(description="send chat clients through the native Messages API")] = False
 
     @property
-    def not_spoken(self) -> Collection[str]:
+    def rather_converted(self) -> Collection[str]:
         """The dialects that are converted although Anthropic has an endpoint for them."""
         return ("openai-chat",) if self.native else ()
 

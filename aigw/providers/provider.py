@@ -70,6 +70,10 @@ class Provider:
         """Does an instance take this dialect, be it at an endpoint of its own? ``conf`` may have ``not_spoken``."""
         return dialect in self.paths and dialect not in getattr(conf, "not_spoken", ())
 
+    def rather_converts(self, dialect: str, conf: Any = None) -> bool:
+        """Is a client of this dialect to be converted although the vendor speaks it? ``conf``: ``rather_converted``."""
+        return dialect in getattr(conf, "rather_converted", ())
+
     def reasoning_of(self, conf: Any = None) -> Reasoning:
         """What the chat completions of an instance do with reasoning."""
         reasoning: Reasoning = getattr(conf, "reasoning", self.reasoning)

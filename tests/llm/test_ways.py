@@ -39,7 +39,11 @@ WAYS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("azure-openai", {}, {**CHATS, EMBEDDINGS: EMBEDDINGS}),
     ("vertex-ai", {}, {**CHATS, EMBEDDINGS: PREDICT, PREDICT: PREDICT}),
     ("anthropic", {}, {CHAT: CHAT, RESPONSES: CHAT, MESSAGES: MESSAGES, COUNT: COUNT}),
-    ("anthropic", {"provider_conf": {"native": True}}, {CHAT: MESSAGES, MESSAGES: MESSAGES, COUNT: COUNT}),
+    (
+        "anthropic",
+        {"provider_conf": {"native": True}},
+        {CHAT: MESSAGES, RESPONSES: CHAT, MESSAGES: MESSAGES, COUNT: COUNT},
+    ),
     (
         "anthropic",
         {"provider_conf": {"native": False}},

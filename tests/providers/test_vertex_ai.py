@@ -53,7 +53,8 @@ def test_what_can_not_be_a_part_of_a_url(conf: dict[str, Any]) -> None:
 
 def test_anthropics_layer_for_chat_clients_is_used_unless_it_is_native() -> None:
     usual, native = decode({}, AnthropicConf), decode({"native": True}, AnthropicConf)
-    assert [ANTHROPIC.speaks("openai-chat", conf) for conf in (None, usual, native)] == [True, True, False]
+    assert [ANTHROPIC.rather_converts("openai-chat", conf) for conf in (None, usual, native)] == [False, False, True]
+    assert ANTHROPIC.speaks("openai-chat", native)
     assert [ANTHROPIC.speaks("anthropic-messages", conf) for conf in (None, usual, native)] == [True, True, True]
     assert not ANTHROPIC.speaks("openai-responses", usual)
 
