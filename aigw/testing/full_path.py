@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aigw.datapath
@@ -35,6 +36,32 @@ def send_by_events(change: Change = setattr) -> None:
     """Transports are the reactor's own."""
     for module in (aigw.datapath, aigw.service):
         change(module, "eager_sockets", lambda reactor: reactor)
+
+
+@contextmanager
+def without_shortcuts() -> Iterator[None]:
+    """A block in which no gateway in this process takes any, but for those of its transports."""
+    before: list[tuple[Any, str, Any]] = []
+
+    def change(target: Any, name: str, value: Any) -> None:
+        before.append((target, name, vars(target)[name]))
+        setattr(target, name, value)
+
+    try:
+        read_heads_afresh(change)
+        collect_answers(change)
+        forget_lines()
+        yield
+    finally:
+        for target, name, value in reversed(before):
+            setattr(target, name, value)
+
+
+def forget_lines() -> None:
+    """Those of heads that were read until now."""
+    requests, replies = aigw.proxy.head, aigw.upstream.head
+    for memory in (requests._field_lines, requests._request_lines, replies._lines, replies._statuses):
+        memory.clear()
 
 
 def main() -> None:

@@ -335,3 +335,9 @@ def make_source() -> type[FakeSource]:
 def read() -> Callable[..., list[Got]]:
     """All replies in some bytes."""
     return read_replies
+
+
+@pytest.fixture(scope="session")
+def make_client() -> type[Client]:
+    """``make_client(site, clock)``."""
+    return Client

@@ -16,7 +16,7 @@ import aigw.proxy.channel as channel_module
 import aigw.proxy.head as head_module
 from aigw.exchange import Exchange, Reply
 from aigw.proxy.limits import Limits
-from aigw.testing.full_path import read_heads_afresh
+from aigw.testing.full_path import forget_lines, read_heads_afresh, without_shortcuts
 
 
 def request(first: bytes, *fields: bytes, body: bytes = b"") -> bytes:
@@ -126,11 +126,6 @@ def came_of(gateway: Any, pieces: Sequence[bytes]) -> Came:
     )
 
 
-def forget() -> None:
-    head_module._field_lines.clear()
-    head_module._request_lines.clear()
-
-
 def cut(data: bytes, *where: int) -> list[bytes]:
     edges = [0, *sorted(min(at, len(data)) for at in where), len(data)]
     return [data[a:b] for a, b in pairwise(edges)]
@@ -144,11 +139,9 @@ def both(make_gateway: Any) -> Compare:
     """Checks that what comes of some pieces does not depend on what is remembered."""
 
     def compare(pieces: Sequence[bytes]) -> Came:
-        forget()
+        forget_lines()
         cold, warm = came_of(make_gateway(), pieces), came_of(make_gateway(), pieces)
-        with pytest.MonkeyPatch.context() as patch:
-            forget()
-            read_heads_afresh(patch.setattr)
+        with without_shortcuts():
             full = came_of(make_gateway(), pieces)
         assert cold == full
         assert warm == full

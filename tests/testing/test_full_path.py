@@ -13,7 +13,7 @@ import aigw.service
 import aigw.upstream.head as replies
 from aigw.llm.answer import Answer
 from aigw.proxy.limits import Limits
-from aigw.testing.full_path import collect_answers, read_heads_afresh, send_by_events
+from aigw.testing.full_path import collect_answers, read_heads_afresh, send_by_events, without_shortcuts
 
 
 def test_nothing_of_a_head_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,3 +38,10 @@ def test_transports_are_the_reactors_own(monkeypatch: pytest.MonkeyPatch) -> Non
     send_by_events(monkeypatch.setattr)
     for module in (aigw.datapath, aigw.service):
         assert module.eager_sockets(reactor) is reactor
+
+
+def test_only_within_the_block() -> None:
+    before = vars(requests.Repeated)["is_plain"], Answer._at_once
+    with without_shortcuts():
+        assert Answer._at_once is not before[1]
+    assert (vars(requests.Repeated)["is_plain"], Answer._at_once) == before
