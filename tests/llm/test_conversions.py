@@ -128,6 +128,8 @@ PAIRS: list[tuple[str, Callable[[], Vendor], Special]] = [
     ("openai-responses", AzureOpenAI, {}),
     ("openai-responses", Gemini, {}),
     ("openai-responses", Anthropic, {}),
+    ("anthropic-messages", bedrock, {}),  # by way of chat completions
+    ("openai-responses", bedrock, {}),
 ]
 END = {
     "openai-chat": b"data: [DONE]\n\n",
@@ -174,6 +176,8 @@ def test_a_conversation(
         ("openai-chat", bedrock, {}),
         ("anthropic-messages", DeepSeek, {}),
         ("openai-responses", DeepSeek, {}),
+        ("anthropic-messages", bedrock, {}),
+        ("openai-responses", bedrock, {}),
     ],
 )
 @pytest.mark.parametrize("streams", [False, True])

@@ -26,6 +26,8 @@ REQUIRED: dict[str, dict[str, Any]] = {
 }
 
 CHATS = {CHAT: CHAT, RESPONSES: CHAT, MESSAGES: CHAT}
+MESSAGED = {CHAT: MESSAGES, RESPONSES: MESSAGES, MESSAGES: MESSAGES}
+CONVERSED = {CHAT: CONVERSE, RESPONSES: CONVERSE, MESSAGES: CONVERSE, CONVERSE: CONVERSE}
 OF_OPENAI = {CHAT: CHAT, RESPONSES: RESPONSES, EMBEDDINGS: EMBEDDINGS, MESSAGES: CHAT}
 
 WAYS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
@@ -49,14 +51,14 @@ WAYS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
         {"provider_conf": {"native": False}},
         {CHAT: CHAT, RESPONSES: CHAT, MESSAGES: MESSAGES, COUNT: COUNT},
     ),
-    ("bedrock", {}, {CHAT: CONVERSE, CONVERSE: CONVERSE}),
+    ("bedrock", {}, CONVERSED),
     # Servers that speak more, or less, than usual.
     ("openai-compatible", {"provider_conf": {"dialects": [CHAT]}}, CHATS),
     ("openai-compatible", {"provider_conf": {"dialects": [CHAT, MESSAGES]}}, {**CHATS, MESSAGES: MESSAGES}),
     (
         "openai-compatible",
         {"provider_conf": {"dialects": [MESSAGES, COUNT]}},
-        {CHAT: MESSAGES, MESSAGES: MESSAGES, COUNT: COUNT},
+        {**MESSAGED, COUNT: COUNT},
     ),
     ("openai-compatible", {"provider_conf": {"dialects": [EMBEDDINGS]}}, {EMBEDDINGS: EMBEDDINGS}),
     ("openai-compatible", {"provider_conf": {"dialects": []}}, {}),
@@ -65,12 +67,12 @@ WAYS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("openai-compatible", {"override": {"endpoint": "http://h/openai/v1/chat/completions/?a=b"}}, CHATS),
     ("openai-compatible", {"override": {"endpoint": "http://h/v1/responses"}}, {RESPONSES: RESPONSES}),
     ("openai-compatible", {"override": {"endpoint": "http://h/v1/embeddings"}}, {EMBEDDINGS: EMBEDDINGS}),
-    ("openai-compatible", {"override": {"endpoint": "http://h/v1/messages"}}, {CHAT: MESSAGES, MESSAGES: MESSAGES}),
-    ("anthropic", {"override": {"endpoint": "http://h/v1/messages"}}, {CHAT: MESSAGES, MESSAGES: MESSAGES}),
+    ("openai-compatible", {"override": {"endpoint": "http://h/v1/messages"}}, MESSAGED),
+    ("anthropic", {"override": {"endpoint": "http://h/v1/messages"}}, MESSAGED),
     ("anthropic", {"override": {"endpoint": "http://h/v1/chat/completions"}}, CHATS),
     ("azure-openai", {"override": {"endpoint": "http://h/x/embeddings?api-version=1"}}, {EMBEDDINGS: EMBEDDINGS}),
     ("vertex-ai", {"override": {"endpoint": "http://h/v1/models/m:predict"}}, {EMBEDDINGS: PREDICT, PREDICT: PREDICT}),
-    ("bedrock", {"override": {"endpoint": "http://h/model/m/converse-stream"}}, {CHAT: CONVERSE, CONVERSE: CONVERSE}),
+    ("bedrock", {"override": {"endpoint": "http://h/model/m/converse-stream"}}, CONVERSED),
     # A path that tells nothing takes what the vendor speaks.
     ("openai", {"override": {"endpoint": "http://h/my/llm"}}, OF_OPENAI),
     ("deepseek", {"override": {"endpoint": "http://h/my/llm"}}, CHATS),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from aigw.dialects.body import Body
 from aigw.dialects.reasoning import NONE, Reasoning
@@ -29,10 +29,13 @@ class Converter(Protocol):
     dialects whose answers tell when they were made (``created``, ``created_at``) although the provider's don't.
     """
 
-    client: ClassVar[str]
-    """Name of the dialect that the client speaks."""
-    provider: ClassVar[str]
-    """Name of the dialect that the provider speaks."""
+    @property
+    def client(self) -> str:
+        """Name of the dialect that the client speaks."""
+
+    @property
+    def provider(self) -> str:
+        """Name of the dialect that the provider speaks."""
 
     def request(self, request: Body, model: str, reasoning: Reasoning = NONE) -> Body:
         """The request in the provider's dialect. ``model``: its name in the body, if the dialect has it there.
