@@ -16,6 +16,7 @@ from aigw.testing.vendors import (
     KEY,
     Anthropic,
     AzureOpenAI,
+    Bedrock,
     DeepSeek,
     Gemini,
     OpenAI,
@@ -197,9 +198,9 @@ class TestVertex:
 
 
 class TestResponses:
-    """Natively behind OpenAI; converted to chat completions behind DeepSeek."""
+    """Natively behind OpenAI; converted to chat completions behind DeepSeek, and from there to Converse."""
 
-    @pytest.fixture(params=[OpenAI, DeepSeek])
+    @pytest.fixture(params=[OpenAI, DeepSeek, Bedrock])
     def vendor(self, request: pytest.FixtureRequest) -> Vendor:
         vendor: Vendor = request.param()
         return vendor
