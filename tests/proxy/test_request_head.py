@@ -1,14 +1,8 @@
 """The strict reading of heads: what is refused, with what status, and that it is refused as early as can be."""
 
-# mypy: allow-untyped-calls
-# (the stock parser has no annotations)
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from twisted.internet.testing import StringTransport
-from twisted.web.http import HTTPChannel, Request
 from twisted.web.http_headers import Headers
 
 import aigw.proxy.head as head_module
@@ -271,43 +265,3 @@ def test_http2_heads(method: bytes, target: bytes, fields: dict[bytes, list[byte
     with pytest.raises(GatewayError) as caught:
         check_http2(method, target, fields, LIMITS)
     assert caught.value.status == status
-
-
-FRAGMENTS = st.sampled_from(
-    [
-        *(b"GET", b"POST", b" ", b"/", b"*", b"/a?b", b"http://a/", b" HTTP/1.1", b" HTTP/1.0", b" HTTP/2.0"),
-        *(b"\r\n", b"\n", b"\r", b"\0", b"\t", b":", b": ", b",", b"\xff", b"x", b"0", b"1", b"5"),
-        *(b"Host: a\r\n", b"Content-Length: 1\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"),
-        *(b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\n"),
-    ]
-)
-
-
-class Reading(Request):
-    """What the stock parser makes of a head."""
-
-    def gotLength(self, length: int | None) -> None:
-        self.length = length
-        super().gotLength(length)
-
-
-@settings(max_examples=400, deadline=None)
-@given(st.lists(FRAGMENTS, min_size=1, max_size=12).map(b"".join))
-def test_the_stock_parser_takes_every_head_that_we_let_pass_for_the_same(data: bytes) -> None:
-    block = data.partition(b"\r\n\r\n")[0].removesuffix(b"\r\n") + b"\r\n\r\n"
-    try:
-        head = read_head(block, LIMITS)
-    except GatewayError:
-        return
-    channel, transport = HTTPChannel(), StringTransport()
-    channel.requestFactory = Reading
-    channel.timeOut = None
-    channel.makeConnection(transport)
-    channel.dataReceived(block)
-    (request,) = channel.requests
-    assert request.length == head.length
-    assert bool(channel.persistent) is head.persistent
-    told = {name.lower(): values for name, values in request.requestHeaders.getAllRawHeaders()}
-    assert sorted((n, v) for n, vs in told.items() for v in vs) == sorted(head.headers.fields)
-    if head.length == 0:
-        assert (request.method, request.uri, request.clientproto) == (head.method, head.target, head.version)
