@@ -178,7 +178,11 @@ FAILURES: list[tuple[bytes, type[errors.GatewayError], str]] = [
     (reply(302, b"{}"), errors.UpstreamError, "the token endpoint refused the service account (302)"),
     (reply(200, b"<html>"), errors.UpstreamBadReply, "the token endpoint's reply can't be used: it is no JSON object"),
     (reply(200, b"x" * 70_000), errors.UpstreamReplyTooLarge, "the upstream's reply is over"),
-    (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", errors.UpstreamCutShort, "127.0.0.1:99 closed the connection before"),
+    (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
+        errors.UpstreamCutShort,
+        "127.0.0.1:99 closed the connection before",
+    ),
     (b"SSH-2.0-x\r\n", errors.UpstreamBadReply, ""),
 ]
 
