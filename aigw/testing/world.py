@@ -41,7 +41,7 @@ class World:
     """
 
     def __init__(self, make_client: Callable[..., Any]) -> None:
-        """``make_client(site, clock)``: connects one that can ``send`` bytes, has ``got`` some, and may be ``closed``."""
+        """``make_client(site, clock)``: connects one that can ``send`` bytes, has ``got`` some, may be ``closed``."""
         self.clock = Clock()
         self.network = Network(self.clock)
         self.metrics = Metrics(build={"version": "1"})

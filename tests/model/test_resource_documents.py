@@ -8,8 +8,8 @@ import pytest
 
 from aigw.model.resource import at, decode_resource, examine
 from aigw.model.schema import Invalid
-from aigw.providers import PROVIDERS
 from aigw.plugins import CONFIGS
+from aigw.providers import PROVIDERS
 
 AI_PROXY = {
     "provider": "openai-compatible",
