@@ -14,7 +14,7 @@ MAX_TRAILERS = 8192
 """Bytes of a whole trailer section."""
 
 _MAX_SIZE_LINE = 512
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:[ \t]{0,16}+;[^\r\n\0]{0,470}+)?\r\n").match
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:[ \t]{0,16}+;[\t -~\x80-\xff]{0,470}+)?\r\n").match
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[^\r\n\0]*+").fullmatch
 _CRLF = b"\r\n"
 

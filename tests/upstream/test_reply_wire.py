@@ -125,6 +125,7 @@ BROKEN = {
     "bare LF after size": (CHUNKED + b"1\nx\r\n", b""),
     "bare CR in an extension": (CHUNKED + b"1;a\rb\r\nx\r\n", b""),
     "NUL in an extension": (CHUNKED + b"1;a\0b\r\nx\r\n", b""),
+    "control character in an extension": (CHUNKED + b"1;a\x01b\r\nx\r\n", b""),
     "long extension": (CHUNKED + b"1;" + b"a" * 600 + b"\r\nx\r\n", b""),
     "chunk too long": (CHUNKED + b"1\r\nxy\r\n0\r\n\r\n", b"x"),
     "chunk and bare LF": (CHUNKED + b"1\r\nx\n0\r\n\r\n", b"x"),
