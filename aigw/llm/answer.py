@@ -125,6 +125,8 @@ class Answer:
         self._first_token_came()
         length = None if self.response.length is UNKNOWN_LENGTH or self._encoding in DECODED else self.response.length
         reply = Reply(status=self.response.code, headers=self._headers(), source=body, length=length)
+        if not self._media_type.endswith(b"json"):
+            return reply  # a file, speech: it tells no usage, and a client may want to know how long it is
         return reply.through(UsageInTail(self.attempt.way.dialect, self.attempt.exchange.usage))
 
     def _error(self, body: UpstreamBody) -> Reply:

@@ -312,6 +312,14 @@ def test_what_is_no_json_is_relayed_as_it_comes(media_type: str) -> None:
     assert client.outcome is Outcome.DONE
 
 
+def test_a_client_is_told_how_long_a_file_is() -> None:
+    gateway = one(override={"endpoint": "http://model"})
+    client = gateway.ask({"input": "say it", "voice": "x"}, "/v1/audio/speech")
+    gateway.models.last.begin(200, "audio/mpeg", length=9)
+    assert client.reply is not None
+    assert (client.reply.length, client.reply.stages) == (9, [])
+
+
 def test_with_buffering_off_everything_is_relayed_chunk_by_chunk() -> None:
     gateway = one(beside={"proxy-buffering": {"disable_proxy_buffering": True}})
     client = gateway.ask()
