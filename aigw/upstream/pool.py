@@ -26,6 +26,11 @@ MAX_IDLE = 1024
 SWEEP = 1.0
 """Seconds between two looks at the idle connections."""
 
+SURPLUS = 1.0
+"""Seconds for which more idle connections are kept than a profile wants. Under load the same requests need them again
+at once, and to connect for each costs more than the request.
+"""
+
 FAREWELL = 2.0
 """Seconds that an upstream has to close a connection with us, before it is just cut."""
 
@@ -115,9 +120,11 @@ class Pool:
         if head.kept_for is not None:
             seconds = min(seconds, head.kept_for - 1.0)
         stack = self._stacks.setdefault(connection.origin, [])
-        if self._closed or seconds <= 0 or len(stack) >= profile.keepalive_pool:
+        if self._closed or seconds <= 0 or not profile.keepalive_pool:
             self.retire(connection)
             return
+        if len(stack) >= profile.keepalive_pool:
+            seconds = min(seconds, SURPLUS)
         if len(self._idle) >= self._max_idle:
             self.retire(next(iter(self._idle)))
         connection.idle_until = self._clock.seconds() + seconds

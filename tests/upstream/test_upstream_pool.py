@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 
 from aigw import errors
 from aigw.upstream.agent import Agent
-from aigw.upstream.pool import FAREWELL, JUST_REUSED, SWEEP, Pool
+from aigw.upstream.pool import FAREWELL, JUST_REUSED, SURPLUS, SWEEP, Pool
 from aigw.upstream.profile import Profile
 from aigw.upstream.sending import BytesBody
 from aigw.upstream.testing import Fired, Line, Network
@@ -135,9 +135,14 @@ def test_a_connection_of_http_1_0_that_is_kept(agent: Agent, network: Network) -
 # How many, and how long.
 
 
-def test_only_so_many_rest_per_origin(pool: Pool, network: Network) -> None:
+def test_only_so_many_rest_for_long_per_origin(pool: Pool, network: Network, clock: Clock) -> None:
+    """Others wait a moment: where so many were in use together, they will be again."""
     agent = Agent(pool, Profile(keepalive_pool=2))
     lines = rest_together(agent, network, 4)
+    get(agent)
+    lines[3].say(OK)
+    assert not any(line.closing for line in lines)
+    clock.pump([SURPLUS, SWEEP])
     assert [line.closing for line in lines] == [False, False, True, True]
     lines = rest_together(agent, network, 1, b"http://other.example/")
     assert not lines[0].closing
