@@ -26,6 +26,9 @@ from aigw.received import derived_of
 from aigw.upstream.headers import HeaderBlock
 from aigw.upstream.timeouts import Timeout, Timeouts
 
+MOST_DERIVED = 8
+"""Header blocks, and a route, that are kept with a client's head: each connection has one, and there are thousands."""
+
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
@@ -111,7 +114,8 @@ class Try:
             block = outgoing_headers(
                 client, target.headers, target.header_names, target.brings_own_key, [*defaults, *more]
             )
-            derived[key] = block
+            if len(derived) < MOST_DERIVED:
+                derived[key] = block
         return block
 
     def _start_timeout(self, first_byte: float | None) -> None:

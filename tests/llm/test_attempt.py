@@ -21,6 +21,8 @@ from aigw.errors import (
 )
 from aigw.exchange import Outcome
 from aigw.llm.answer import COLLECTED
+from aigw.llm.attempt import MOST_DERIVED
+from aigw.received import ReceivedHeaders
 from aigw.testing import exchange_of, openai
 from aigw.testing.gateway import MemoryGateway
 from aigw.upstream.profile import Profile
@@ -510,3 +512,16 @@ def test_the_meter_is_told_what_was_called() -> None:
     response.end()
     assert gateway.meter.under_way == 0
     assert client.outcome is Outcome.DONE
+
+
+def test_what_is_kept_with_a_head_is_bounded(several_models: Any) -> None:
+    """However many instances take turns with the requests of one connection."""
+    gateway = several_models(*[{"name": f"m{n}", "priority": 1} for n in range(3 * MOST_DERIVED)])
+    headers = ReceivedHeaders([(b"content-type", b"application/json")], {b"content-type": [b"application/json"]})
+    for _ in range(3 * MOST_DERIVED):
+        exchange = exchange_of()
+        exchange.headers = headers
+        gateway.send(exchange)
+        assert gateway.models.last.header("content-type") == ["application/json"]
+    assert len({asked.url for asked in gateway.asked}) == 3 * MOST_DERIVED
+    assert 0 < len(headers.derived) <= MOST_DERIVED
