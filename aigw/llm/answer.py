@@ -5,7 +5,6 @@ Whatever goes wrong here is a `GatewayError` that another instance may make good
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -97,15 +96,11 @@ class Answer:
         converter = self.attempt.way.converter
         if converter is None:
             return Reply(status=status, headers=self._headers(), body=raw)
-        body = self._scrubbed(lambda: converter.answer(self.attempt.call.body, raw, int(self.attempt.now())))
-        return Reply(status=status, headers=self._headers(JSON_TYPE), body=body)
-
-    def _scrubbed(self, work: Callable[[], bytes]) -> bytes:
-        """What a converter makes of an answer; what it complains of may quote the answer."""
         try:
-            return work()
+            body = converter.answer(self.attempt.call.body, raw, int(self.attempt.now()))
         except GatewayError as error:
-            raise type(error)(self._scrubber.text(error.message), param=error.param) from None
+            raise self._scrubber.error(error) from None  # it may quote the answer
+        return Reply(status=status, headers=self._headers(JSON_TYPE), body=body)
 
     async def _answer(self, body: UpstreamBody) -> Reply:
         converter = self.attempt.way.converter

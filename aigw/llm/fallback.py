@@ -57,25 +57,28 @@ class Backend:
         parts: Parts = self.site.parts
         return parts
 
+    @functools.cached_property
+    def targets(self) -> list[Target]:
+        """The instances, whatever their tiers."""
+        return [target for tier in self.pool.tiers for target in tier]
+
     def mute(self, dialect: str) -> frozenset[str]:
         """Names of the instances that do not speak a dialect; none if no instance does (one of them says so then)."""
         if dialect not in self._mute:
-            targets = [target for tier in self.pool.tiers for target in tier]
-            mute = frozenset(target.name for target in targets if not _takes(target, dialect))
-            self._mute[dialect] = frozenset() if len(mute) == len(targets) else mute
+            mute = frozenset(target.name for target in self.targets if not _takes(target, dialect))
+            self._mute[dialect] = frozenset() if len(mute) == len(self.targets) else mute
         return self._mute[dialect]
 
     def is_choosy(self, dialect: str) -> bool:
         """Does it take a look at a request to tell whether an instance can have it?"""
         if dialect not in self._choosy:
-            targets = [target for tier in self.pool.tiers for target in tier]
-            self._choosy[dialect] = any(target.is_choosy(dialect) for target in targets)
+            self._choosy[dialect] = any(target.is_choosy(dialect) for target in self.targets)
         return self._choosy[dialect]
 
     @functools.cached_property
     def passes(self) -> bool:
         """Is there an instance that takes requests of all kinds?"""
-        return any(_takes(target, OPAQUE) for tier in self.pool.tiers for target in tier)
+        return any(_takes(target, OPAQUE) for target in self.targets)
 
     def show_circuit(self, instance: str) -> None:
         """Tell the meter if an instance's circuit has changed."""
@@ -183,8 +186,7 @@ class Chain:
         reason = turn.answered(now, reply.status, self._rest(reply) if reply.status == 429 else None)
         after = self._next(turn, reason, now) if reason is not None else None
         if after is None:
-            reply.aftermaths.append(functools.partial(self._over, attempt))
-            return reply
+            return reply.afterwards(functools.partial(self._over, attempt))
         self._over(attempt, Outcome.DONE, None)
         _discard(reply)
         return self._try(after)

@@ -44,6 +44,10 @@ class Scrubber:
         """A stage that masks them in a body, however it is cut."""
         return _ScrubbedStream(self)
 
+    def error(self, error: GatewayError) -> GatewayError:
+        """The same error without them."""
+        return type(error)(self.text(error.message), param=error.param, headers=error.headers)
+
     def errors_of(self, stage: Stage) -> Stage:
         """``stage``, with them masked in the errors that it raises."""
         return stage if self._pattern is None else _ScrubbedErrors(self, stage)
@@ -75,13 +79,10 @@ class _ScrubbedErrors:
         try:
             return self._stage.feed(data)
         except GatewayError as error:
-            raise self._scrubbed(error) from None
+            raise self._scrubber.error(error) from None
 
     def close(self) -> list[bytes]:
         try:
             return self._stage.close()
         except GatewayError as error:
-            raise self._scrubbed(error) from None
-
-    def _scrubbed(self, error: GatewayError) -> GatewayError:
-        return type(error)(self._scrubber.text(error.message), param=error.param, headers=error.headers)
+            raise self._scrubber.error(error) from None

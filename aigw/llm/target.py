@@ -79,9 +79,7 @@ class Target:
 
     def speaks(self, dialect: str) -> bool:
         """Can requests of this dialect be sent here, converted if need be?"""
-        if dialect not in self._ways:
-            self._ways[dialect] = way_to(self.model, self.provider, self.conf, dialect)
-        return self._ways[dialect] is not None
+        return self._way(dialect) is not None
 
     def way(self, dialect: str) -> Way:
         """How requests of a dialect get here.
@@ -91,7 +89,7 @@ class Target:
         """
         if self.problem is not None:
             raise InstanceUnusable(f"instance {self.name} can't be called: {self.problem}")
-        way = self._ways[dialect] if self.speaks(dialect) else None
+        way = self._way(dialect)
         if way is None:
             supported = ", ".join(name for name in BY_NAME if name != PASSTHROUGH and self.speaks(name))
             raise UnsupportedDialect(
@@ -101,9 +99,7 @@ class Target:
 
     def is_choosy(self, dialect: str) -> bool:
         """Does it take a look at requests of this dialect to tell whether they can be sent here?"""
-        if not self.speaks(dialect):
-            return False
-        way = self._ways[dialect]
+        way = self._way(dialect)
         return way is not None and (way.converter is not None or self._needs_model(way.dialect.name))
 
     def look_at(self, call: Call) -> None:
@@ -111,7 +107,7 @@ class Target:
 
         :raises BadRequest: if it can't.
         """
-        way = self._ways.get(call.dialect.name) if self.speaks(call.dialect.name) else None
+        way = self._way(call.dialect.name)
         if way is None:
             return
         model = self.model_for(call)
@@ -144,10 +140,15 @@ class Target:
 
     def passed_url(self, path: str, target: bytes) -> bytes:
         """Where a request goes that is passed through. ``path``: the client's, percent-decoded; ``target``: as sent."""
-        if self.endpoint is not None and has_path(self.endpoint):
-            return url_of(self.endpoint, None, self.query)
+        if has_path(self.endpoint):
+            return url_of(self._base, None, self.query)
         chat = self.provider.path_of("openai-chat", conf=self.conf)
         return url_of(self._base, passed_path(path, target, chat), self.query)
+
+    def _way(self, dialect: str) -> Way | None:
+        if dialect not in self._ways:
+            self._ways[dialect] = way_to(self.model, self.provider, self.conf, dialect)
+        return self._ways[dialect]
 
     def _needs_model(self, dialect: str) -> bool:
         return self.provider.names_model(dialect) and not has_path(self.endpoint)

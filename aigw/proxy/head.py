@@ -15,6 +15,7 @@ import attrs
 from aigw.errors import BadRequest, ExpectationFailed, HeadersTooLarge, URITooLong, VersionNotSupported
 from aigw.proxy.limits import Limits
 from aigw.received import Field, ReceivedHeaders
+from aigw.remembered import remember
 from aigw.routing.target import host_of
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -28,9 +29,7 @@ _LENGTH_FIELD = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _TCHAR = re.compile(_TOKEN)
 _SECRET = re.compile(rb"auth|cookie|key|pass|referer|secret|session|sign|token")
-_LONGEST_REMEMBERED = 256
 _LONGEST_REPEATED = 4096
-_MOST_REMEMBERED = 2048
 
 T = TypeVar("T")
 RequestLine = tuple[bytes, bytes, bytes]
@@ -158,7 +157,7 @@ def read_request_line(line: bytes) -> RequestLine:
     check_target(method, target)
     read = method, target, b"HTTP/" + number
     if b"?" not in target:
-        _remember(_request_lines, line, read)
+        remember(_request_lines, line, read)
     return read
 
 
@@ -179,7 +178,7 @@ def read_field(line: bytes) -> Field:
         raise BadRequest("obsolete line folding" if line[:1] in (b" ", b"\t") else "malformed header field")
     field = name, _ = match[1].lower(), match[2].strip(b" \t")
     if not _SECRET.search(name):
-        _remember(_field_lines, line, field)
+        remember(_field_lines, line, field)
     return field
 
 
@@ -211,14 +210,6 @@ def _check_sizes(request_line: bytes, size: int, limits: Limits) -> None:
         raise URITooLong(f"the request line is longer than {limits.request_line} bytes")
     if size - len(request_line) > limits.header_section:
         raise HeadersTooLarge(f"the header section is longer than {limits.header_section} bytes")
-
-
-def _remember(memory: dict[bytes, T], line: bytes, read: T) -> None:
-    """For the next time. Whoever sends ever new lines makes it forget, which is no worse than never remembering."""
-    if len(line) <= _LONGEST_REMEMBERED:
-        if len(memory) >= _MOST_REMEMBERED:
-            memory.clear()
-        memory[line] = read
 
 
 def _by_name(fields: Sequence[Field]) -> dict[bytes, list[bytes]]:

@@ -13,6 +13,7 @@ from typing import Any
 import aigw.datapath
 import aigw.llm.answer
 import aigw.proxy.head
+import aigw.remembered
 import aigw.service
 import aigw.upstream.head
 
@@ -23,8 +24,7 @@ Change = Callable[[Any, str, Any], object]
 def read_heads_afresh(change: Change = setattr) -> None:
     """No head and no line of one is known from before."""
     change(aigw.proxy.head.Repeated, "is_plain", staticmethod(lambda block, head: False))
-    change(aigw.proxy.head, "_LONGEST_REMEMBERED", -1)
-    change(aigw.upstream.head, "_LONGEST_REMEMBERED", -1)
+    change(aigw.remembered, "LONGEST", -1)
 
 
 def collect_answers(change: Change = setattr) -> None:

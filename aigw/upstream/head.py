@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from aigw.errors import UpstreamBadReply, UpstreamReplyTooLarge
 from aigw.exchange import HOP_BY_HOP
+from aigw.remembered import remember
 
 Field = tuple[bytes, bytes]
 """A header field: its name as it was written, its value without the whitespace around it."""
@@ -25,9 +26,6 @@ _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+([^\r\n\0]*+)").fu
 _BLANKS = (b" ", b"\t")
 _KEPT_FOR = re.compile(rb"\btimeout=([0-9]{1,6})\b", re.IGNORECASE).search
 
-
-_LONGEST_REMEMBERED = 256
-_MOST_REMEMBERED = 2048
 
 T = TypeVar("T")
 _Status = tuple[bytes, int, bytes]
@@ -89,7 +87,7 @@ def _read_status(line: bytes, peer: str) -> _Status:
         raise UpstreamBadReply(f"{peer} answered with a malformed status line")
     minor, digits, phrase = match.groups(b"")
     read = minor, int(digits), phrase
-    _remember(_statuses, line, read)
+    remember(_statuses, line, read)
     return read
 
 
@@ -121,16 +119,8 @@ def _read_line(line: bytes, peer: str) -> _Line:
     name, value = match.groups()
     read = name.lower(), (name, value.rstrip(b" \t"))
     if read[0] != b"set-cookie":
-        _remember(_lines, line, read)
+        remember(_lines, line, read)
     return read
-
-
-def _remember(memory: dict[bytes, T], line: bytes, read: T) -> None:
-    """For the next time. When there is no more room, all is forgotten: what matters is learned again at once."""
-    if len(line) <= _LONGEST_REMEMBERED:
-        if len(memory) >= _MOST_REMEMBERED:
-            memory.clear()
-        memory[line] = read
 
 
 class _Framing(NamedTuple):
