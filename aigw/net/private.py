@@ -15,7 +15,7 @@ REACTOR = {
 }
 
 TRANSPORT = {
-    "twisted.internet.tcp.Connection": ("_aborting", "_tempDataLen", "_writeDisconnecting"),
+    "twisted.internet.tcp.Connection": ("_aborting", "_tempDataBuffer", "_tempDataLen", "_writeDisconnecting"),
     "twisted.internet.tcp.Connector": ("_makeTransport",),
     "twisted.internet.tcp.Port": ("_fromListeningDescriptor", "_type"),
     "twisted.internet.unix.Port": ("_fromListeningDescriptor", "_preexistingSocket", "_shouldShutdown"),

@@ -1,5 +1,6 @@
 """TCP transports that try to send at once: a write that the kernel takes whole costs one system call and no event.
 
+At once, or (a little) at the end of the reactor's turn, if that is dealing with several events: see `aigw.net.reactor`.
 This holds only while nothing else is under way on the connection: nothing buffered, no closing, no TLS started, no pull
 producer. Otherwise, and for what the kernel does not take, the stock methods work as they always do, so buffering,
 back-pressure, closing and TLS stay Twisted's. Nothing here calls a protocol.
@@ -16,29 +17,65 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.main import CONNECTION_LOST
 from twisted.python.failure import Failure
 
+MOST_HELD = 16_384
+"""Bytes that a connection holds back until the end of a turn. More are worth a send of their own."""
+
 
 class EagerConnection(tcp.Connection):
     """What `EagerServer` and `EagerClient` have in common.
 
-    Each `write` is a send: writes that are known together are cheaper as one, or as one `writeSequence`.
+    Each `write` is a send, unless it is held back: writes that are known together are cheaper as one, or as one
+    `writeSequence`. What is held back stands in Twisted's own buffer.
     """
 
     _local: IPv4Address | IPv6Address | None = None
     _remote: IPv4Address | IPv6Address | None = None
+    _holds = False
 
     def write(self, data: bytes) -> None:
         """Send what the kernel takes now; what it does not take is buffered, as `ITransport.write` has it."""
-        if self._is_clear() and isinstance(data, bytes) and 0 < len(data) <= self.SEND_LIMIT:
-            sent = self._send(data)
-            if sent == len(data):
+        if isinstance(data, bytes) and 0 < len(data) <= self.SEND_LIMIT and self._is_free():
+            if self._holds:
+                self._hold(data)
                 return
-            data = data[sent:]
+            if not self._tempDataLen and not self.dataBuffer:
+                held = getattr(self.reactor, "held", None)
+                if held is not None and len(data) <= MOST_HELD:
+                    held.append(self)
+                    self._holds = True
+                    self._hold(data)
+                else:
+                    self._send_or_buffer(data)
+                return
         super().write(data)  # type: ignore[no-untyped-call]
+
+    def send_held(self) -> None:
+        """The turn is over: send what was held back."""
+        if not self._holds:
+            return
+        self._holds = False
+        if self._is_free() and not self.dataBuffer:
+            data = b"".join(self._tempDataBuffer)
+            self._tempDataBuffer, self._tempDataLen = [], 0
+            self._send_or_buffer(data)
+        elif self.connected and not self._aborting:
+            self.startWriting()  # type: ignore[no-untyped-call]
+
+    def _hold(self, data: bytes) -> None:
+        self._tempDataBuffer.append(data)
+        self._tempDataLen += len(data)
+        if self._tempDataLen > MOST_HELD:
+            self.send_held()
+
+    def _send_or_buffer(self, data: bytes) -> None:
+        sent = self._send(data)
+        if sent != len(data):
+            super().write(data[sent:])  # type: ignore[no-untyped-call]
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """The same for several pieces, with one send for all."""
         pieces = list(iovec)
-        if self._is_clear() and {*map(type, pieces)} == {bytes}:
+        if self._is_free() and {*map(type, pieces)} == {bytes}:
             self.write(b"".join(pieces))
         else:
             super().writeSequence(pieces)  # type: ignore[no-untyped-call]
@@ -49,7 +86,7 @@ class EagerConnection(tcp.Connection):
         From a peer that reads slowly that event is long in coming. Twisted has it at hand when it sends what was
         written just before, and so closes at once.
         """
-        if self._is_clear():
+        if self._is_free() and not self._tempDataLen and not self.dataBuffer:
             self.reactor.callLater(0, self._finish)  # type: ignore[attr-defined]
         super().loseConnection()  # type: ignore[no-untyped-call]
 
@@ -74,12 +111,12 @@ class EagerConnection(tcp.Connection):
             self._remote = super().getPeer()  # type: ignore[no-untyped-call]
         return self._remote
 
-    def _is_clear(self) -> bool:
-        """Whether a byte sent now overtakes nothing, and nobody waits for the event that would not come then."""
+    def _is_free(self) -> bool:
+        """Whether nothing but what is buffered is in the way of a byte, and sending it now keeps no event from somebody
+        who waits for it.
+        """
         return bool(
             self.connected
-            and not self._tempDataLen
-            and not self.dataBuffer
             and not self.disconnecting
             and not self._writeDisconnecting
             and not self._aborting

@@ -94,6 +94,7 @@ class Run:
     written: int = 0
     paused: bool = False
     left: bool = False
+    held: bool = False
     hurried: bool = False
     closing: bool = False
 
@@ -111,8 +112,14 @@ class Run:
 
     def group(self, first: tuple[Any, ...], acts: list[tuple[Any, ...]]) -> None:
         self.theirs(*first)
+        if self.held:
+            self.reactor.held = held = []
         for act in acts:
             self.ours(*act)
+        if self.held:
+            self.reactor.held = None
+            for transport in held:
+                transport.send_held()
         self.closing = self.closing or any(act in (("lose",), ("half",)) for act in acts)
         self.settle()
 
@@ -198,13 +205,13 @@ def reactors() -> Iterator[tuple[Any, Any]]:
         reactor._poller.close()
 
 
-def run(reactor: Any, kind: type[Server], groups: list[Any]) -> Run:
+def run(reactor: Any, kind: type[Server], groups: list[Any], *, held: bool = False) -> Run:
     ours, peer = socket.socketpair()
     peer.setblocking(False)
     wire = Wire()
     transport = kind(ours, wire, ("peer", 0), None, 0, reactor)  # type: ignore[arg-type]
     wire.makeConnection(transport)
-    run = Run(reactor, transport, wire, peer)
+    run = Run(reactor, transport, wire, peer, held=held)
     for group in groups:
         run.group(*group)
     run.finish()
@@ -214,15 +221,20 @@ def run(reactor: Any, kind: type[Server], groups: list[Any]) -> Run:
 
 
 @settings(max_examples=300, deadline=None)
-@given(groups=st.lists(GROUPS, max_size=8))
-@example(groups=[(("nothing",), [("pull",), ("lose",)])])
-@example(groups=[(("peer closes",), [("write", 5)])])
+@given(groups=st.lists(GROUPS, max_size=8), held=st.booleans())
+@example(groups=[(("nothing",), [("pull",), ("lose",)])], held=False)
+@example(groups=[(("peer closes",), [("write", 5)])], held=False)
 @example(
-    groups=[(("nothing",), [("write", 300_000), ("stream",), ("write", 5)]), (("peer reads", 300_000), [("write", 5)])]
+    groups=[(("nothing",), [("write", 300_000), ("stream",), ("write", 5)]), (("peer reads", 300_000), [("write", 5)])],
+    held=False,
 )
-def test_the_same_comes_of_the_same(reactors: tuple[Any, Any], groups: list[Any]) -> None:
+@example(groups=[(("nothing",), [("write", 5), ("pull",), ("lose",)])], held=True)
+@example(groups=[(("nothing",), [("write", 5), ("lose",)])], held=True)
+@example(groups=[(("nothing",), [("write", 5), ("write", 65_536), ("stream",), ("write", 300_000)])], held=True)
+def test_the_same_comes_of_the_same(reactors: tuple[Any, Any], groups: list[Any], held: bool) -> None:
+    """``held``: ours does what it does within a turn of the reactor, at whose end it sends."""
     stock = run(reactors[0], Server, groups)
-    eager = run(reactors[1], EagerServer, groups)
+    eager = run(reactors[1], EagerServer, groups, held=held)
     assert eager.wire.lost == stock.wire.lost
     assert len(eager.wire.lost) == 1
     assert eager.wire.received == stock.wire.received

@@ -55,8 +55,8 @@ def test_no_other_private_name_is_used() -> None:
     nodes = [node for tree in trees for node in ast.walk(tree)]
     defined = {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
     functions = {n.name for n in nodes if isinstance(n, ast.FunctionDef)}
-    defined |= functions - {"_makeTransport"}
+    defined = (defined | functions) - listed
     used = {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}
     foreign = {name for name in used - defined if name.startswith("_") and not name.startswith("__")}
     assert foreign | {"_makeTransport", "_type", "_preexistingSocket", "_shouldShutdown"} == listed
-    assert {"_makeTransport", "_is_clear"} <= functions
+    assert {"_makeTransport", "_is_free"} <= functions
