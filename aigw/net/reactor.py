@@ -59,27 +59,31 @@ class LeanEpollReactor(EPollReactor):
             selectable = selectables.get(fd)
             if selectable is None:  # one of the events before made an end of it
                 continue
-            if event == EPOLLIN:
-                self._read(selectable)
-            else:
+            if event != EPOLLIN:
                 log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
+            else:
+                try:
+                    why = selectable.doRead() if selectable.fileno() != -1 else NO_DESCRIPTOR
+                except BaseException as e:  # noqa: BLE001 - the stock reactor's rule: no descriptor's error stops others
+                    self._end(selectable, e)
+                else:
+                    if why:
+                        log.callWithLogger(selectable, self._disconnectSelectable, selectable, why, True)
             if held and len(held) >= MOST_HELD:
                 self._send_held(held)
 
     def _send_held(self, held: list[Any]) -> None:
         for connection in held:
-            connection.send_held()
+            try:
+                connection.send_held()
+            except BaseException as e:  # noqa: BLE001 - likewise: a producer may raise when it is paused
+                self._end(connection, e)
         held.clear()
 
-    def _read(self, selectable: Any) -> None:
-        try:
-            why = selectable.doRead() if selectable.fileno() != -1 else NO_DESCRIPTOR
-        except BaseException as e:  # noqa: BLE001 - the stock reactor's rule: no descriptor's error stops the others
-            log.callWithLogger(selectable, log.err, Failure())
-            log.callWithLogger(selectable, self._disconnectSelectable, selectable, e, False)
-        else:
-            if why:
-                log.callWithLogger(selectable, self._disconnectSelectable, selectable, why, True)
+    def _end(self, selectable: Any, error: BaseException) -> None:
+        """Log the error that is being handled, and disconnect."""
+        log.callWithLogger(selectable, log.err, Failure())
+        log.callWithLogger(selectable, self._disconnectSelectable, selectable, error, False)
 
 
 def install() -> None:

@@ -120,6 +120,15 @@ def test_an_error_of_one_keeps_no_other_from_being_sent(turn: Any, expected_fail
     assert several.happens().count("send 3") == 2
 
 
+def test_an_error_while_it_is_sent_keeps_no_other_from_being_sent(turn: Any, expected_failures: list[str]) -> None:
+    expected_failures.append("{log_text}")
+    several = turn(3, [b"one"])
+    several.transports[0]._send = lambda data: 1 / 0
+    assert several.happens().count("send 3") == 2
+    assert several.transports[0].disconnected
+    assert [peer.recv(100) for peer in several.peers] == [b"", b"one", b"one"]
+
+
 def test_a_connection_that_ends_in_its_turn_sends_nothing(turn: Any) -> None:
     several = turn(2, [b"one"])
     reading = several.transports[1].protocol
