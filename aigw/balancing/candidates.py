@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Generic
 
-import attrs
-
 from aigw.balancing.balancer import T
 from aigw.balancing.fallback import Reason, speaks_against
-from aigw.balancing.health import Admission, Health, admit, available
+from aigw.balancing.health import admit, available
 from aigw.balancing.pool import Pool
 from aigw.balancing.tiers import contenders
 from aigw.errors import GatewayError
@@ -50,7 +48,7 @@ class Candidates(Generic[T]):
             if self._suits is None or self._suits(instance):
                 self._tried.add(instance.name)
                 self._last_started = now
-                return _begin(self._pool, instance, len(self._tried), now)
+                return Turn(self._pool, instance, len(self._tried), now)
             self._without = {*self._without, instance.name}
         return None
 
@@ -87,7 +85,9 @@ class Candidates(Generic[T]):
         if not left and not self._tried:
             self._ignoring_health = True
             left = self._left(now)
-        return self._pool.balancer.pick(left, now, self._key) if left else None
+        if len(left) > 1:
+            return self._pool.balancer.pick(left, now, self._key)
+        return left[0] if left else None
 
     def _may_go_on(self, now: float) -> bool:
         ends = self.takeover_ends
@@ -95,6 +95,8 @@ class Candidates(Generic[T]):
 
     def _left(self, now: float) -> Sequence[T]:
         """Among whom to pick next: the contenders of the first tier that has someone left."""
+        if not self._tried and not self._without and (first := self._pool.first()):
+            return first
         for tier in self._pool.tiers:
             left = [i for i in tier if i.name not in self._tried and self._is_fit(i, now)]
             if left:
@@ -110,7 +112,6 @@ class Candidates(Generic[T]):
         return self._ignoring_health or available(health, now).available
 
 
-@attrs.define(kw_only=True, eq=False)
 class Turn(Generic[T]):
     """One attempt at one instance: tell it what happened, and in any case, last, that it `ended`.
 
@@ -118,15 +119,16 @@ class Turn(Generic[T]):
     for the next candidate, and if there is none, this result is the client's after all.
     """
 
-    instance: T
-    number: int
-    started: float
-    _pool: Pool[T]
-    _health: Health
-    _admission: Admission
-    _answered: bool = False
-    _failed: bool = False
-    _over: bool = False
+    _answered = _failed = _over = False
+
+    def __init__(self, pool: Pool[T], instance: T, number: int, now: float) -> None:
+        self.instance = instance
+        self.number = number
+        self.started = now
+        self._pool = pool
+        self._health = health = pool.healths[instance.name]
+        pool.balancer.started(instance.name, now)
+        self._admission = admit(health, now)
 
     def answered(self, now: float, status: int, rest: float | None = None) -> Reason | None:
         """The instance answered with a status (and, if a stream follows that is held, with its first real event).
@@ -135,10 +137,10 @@ class Turn(Generic[T]):
         429 it rests the instance, or counts as a failure where it does not say how long.
         """
         reason = self._pool.policy.falls_back(status)
-        refused = status == 429 and reason is not None
         if self._over or self._answered:
             return reason
-        if speaks_against(status) or (refused and rest is None):
+        refused = reason is not None and status == 429
+        if status >= 400 and (speaks_against(status) or (refused and rest is None)):
             self._fail(now)
             return reason
         self._answered = True
@@ -171,9 +173,3 @@ class Turn(Generic[T]):
         if not self._failed:
             self._failed = True
             self._health.failed(self._admission, now, self._pool.random(), self._pool.rules)
-
-
-def _begin(pool: Pool[T], instance: T, number: int, now: float) -> Turn[T]:
-    health = pool.healths[instance.name]
-    pool.balancer.started(instance.name, now)
-    return Turn(instance=instance, number=number, started=now, pool=pool, health=health, admission=admit(health, now))

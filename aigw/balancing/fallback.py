@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import attrs
@@ -29,6 +29,17 @@ class FallbackPolicy:
     http_429: bool = False
     http_5xx: bool = False
     statuses: Collection[int] = frozenset()
+    _reasons: Mapping[int | None, Reason] = attrs.field(init=False, repr=False, eq=False)
+    """By status, what falls back."""
+
+    @_reasons.default
+    def _by_status(self) -> Mapping[int | None, Reason]:
+        reasons: dict[int | None, Reason] = dict.fromkeys(self.statuses, "status")
+        if self.http_5xx:
+            reasons.update(dict.fromkeys(range(500, 600), "http_5xx"))
+        if self.http_429:
+            reasons[429] = "http_429"
+        return reasons
 
     def __bool__(self) -> bool:
         return self.rate_limiting or self.http_429 or self.http_5xx or bool(self.statuses)
@@ -43,13 +54,7 @@ class FallbackPolicy:
 
         ``status``: the upstream's. ``error``: what happened instead of one; it decides if both are given.
         """
-        if error is not None:
-            return self._of_error(error)
-        if status == 429 and self.http_429:
-            return "http_429"
-        if self.http_5xx and status is not None and 500 <= status <= 599:
-            return "http_5xx"
-        return "status" if status in self.statuses else None
+        return self._reasons.get(status) if error is None else self._of_error(error)
 
     def _of_error(self, error: GatewayError) -> Reason | None:
         if isinstance(error, UpstreamError):

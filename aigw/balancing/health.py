@@ -108,6 +108,12 @@ class Health:
     rest_until: float | None = None
     spell: int = 0
     on_change: Callable[[HealthChange], object] | None = attrs.field(default=None, repr=False)
+    ordinary: Admission = attrs.field(init=False, repr=False)
+    """Of all attempts of this spell that are no probe."""
+
+    @ordinary.default
+    def _ordinary_admission(self) -> Admission:
+        return Admission(spell=self.spell)
 
     @property
     def circuit(self) -> Circuit:
@@ -146,7 +152,7 @@ class Health:
             return admission
         self._begin_spell(None)
         self._tell()
-        return Admission(spell=self.spell)
+        return self.ordinary
 
     def completed(self, admission: Admission) -> None:
         """The attempt went well to its end: forget earlier failures."""
@@ -174,6 +180,7 @@ class Health:
 
     def _begin_spell(self, open_until: float | None) -> None:
         self.spell += 1
+        self.ordinary = Admission(spell=self.spell)
         self.open_until, self.probing, self.failures = open_until, False, 0
 
     def _tell(self) -> None:
@@ -204,7 +211,7 @@ def admit(health: Health, now: float) -> Admission:
 
     An attempt against the verdict (all instances are unwell) is admitted too; it is no probe, but may close a circuit.
     """
-    probe = health.open_until is not None and now >= health.open_until and not health.probing
-    if probe:
-        health.begin_probe()
-    return Admission(spell=health.spell, probe=probe)
+    if health.open_until is None or now < health.open_until or health.probing:
+        return health.ordinary
+    health.begin_probe()
+    return Admission(spell=health.spell, probe=True)

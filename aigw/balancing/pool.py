@@ -20,7 +20,7 @@ from aigw.balancing.health import DEFAULT_RULES, CircuitRules, Health, Verdict, 
 from aigw.balancing.least import LeastConnections, LeastLatency
 from aigw.balancing.roundrobin import RoundRobin
 from aigw.balancing.sharing import Digest, SharedHealths, unkeyed_digest
-from aigw.balancing.tiers import PriorityOrder, tiers
+from aigw.balancing.tiers import PriorityOrder, contenders, tiers
 
 Algorithm = Literal["roundrobin", "chash", "least_conn", "least_latency"]
 
@@ -58,6 +58,23 @@ class Pool(Generic[T]):
     limits: RetryLimits
     rules: CircuitRules
     random: Callable[[], float]
+    _first: Sequence[T] = attrs.field(init=False, repr=False)
+    _first_healths: Sequence[Health] = attrs.field(init=False, repr=False)
+
+    @_first.default
+    def _first_contenders(self) -> Sequence[T]:
+        return contenders(self.tiers[0]) if self.tiers else ()
+
+    @_first_healths.default
+    def _healths_of_first(self) -> Sequence[Health]:
+        return [self.healths[instance.name] for tier in self.tiers[:1] for instance in tier]
+
+    def first(self) -> Sequence[T] | None:
+        """Among whom a request picks that has tried nobody yet; None if that takes a look at who is unwell."""
+        for health in self._first_healths:
+            if health.open_until is not None or health.rest_until is not None:
+                return None
+        return self._first
 
     @property
     def most_attempts(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from aigw.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from aigw.dialects.bedrock_converse import BedrockConverse
 from aigw.dialects.body import Body
@@ -27,7 +29,13 @@ DIALECTS: tuple[Dialect, ...] = (
 
 def detect(path: str, body: Body) -> Dialect:
     """The dialect of a request, by its path (percent-decoded, no query) and its body."""
-    for dialect in DIALECTS:
+    for dialect in _at(path):
         if dialect.matches(path, body):
             return dialect
     raise AssertionError("the last one takes everything")
+
+
+@functools.lru_cache(maxsize=256)
+def _at(path: str) -> tuple[Dialect, ...]:
+    """Those that requests to this path can be in."""
+    return tuple(dialect for dialect in DIALECTS if not dialect.endings or path.endswith(dialect.endings))

@@ -51,10 +51,12 @@ class AnthropicMessages(Passthrough):
     """``messages`` (and ``system``) in, a message of content blocks out."""
 
     name: ClassVar[str] = "anthropic-messages"
+    endings: ClassVar[tuple[str, ...]] = ("/v1/messages",)
+    """They tell it from chat completions, which have ``messages`` too."""
 
     def matches(self, path: str, body: Body) -> bool:
-        """The path tells it from chat completions, which have ``messages`` too."""
-        return path.endswith("/v1/messages") and body.type_of("messages") == "array"
+        """An array of ``messages``."""
+        return body.type_of("messages") == "array"
 
     def text(self, body: Body) -> str:
         """The system prompt and the texts of all messages, those in tool results included."""
@@ -100,10 +102,7 @@ class AnthropicCountTokens(AnthropicMessages):
     """
 
     name: ClassVar[str] = "anthropic-count-tokens"
-
-    def matches(self, path: str, body: Body) -> bool:
-        """The path below that of messages."""
-        return path.endswith("/v1/messages/count_tokens") and body.type_of("messages") == "array"
+    endings: ClassVar[tuple[str, ...]] = ("/v1/messages/count_tokens",)
 
     def streams(self, body: Body, path: str = "") -> bool:
         """Never."""

@@ -18,9 +18,6 @@ from aigw.dialects.rawjson import encode, member_of, object_of, objects_in
 from aigw.dialects.usage import Usage, usage_of
 from aigw.errors import GatewayError
 
-PATHS = ("/converse", "/converse-stream")
-"""What the path of a request ends with."""
-
 _EXCEPTIONS = {429: "throttlingException", 500: "internalServerException", 503: "serviceUnavailableException"}
 """By status, of those that a stream may have."""
 
@@ -30,11 +27,11 @@ class BedrockConverse(Passthrough):
 
     name: ClassVar[str] = "bedrock-converse"
     stream_type: ClassVar[bytes] = eventstream.MEDIA_TYPE
+    endings: ClassVar[tuple[str, ...]] = ("/converse", "/converse-stream")
+    """They tell it from chats."""
 
     def matches(self, path: str, body: Body) -> bool:
-        """The path tells it from chats. A stored prompt, named in place of a model, may do without messages."""
-        if not path.endswith(PATHS):
-            return False
+        """An array of ``messages``. A stored prompt, named in place of a model, may do without."""
         return body.type_of("messages") == "array" or ("messages" not in body and "/model/" in path)
 
     def streams(self, body: Body, path: str = "") -> bool:

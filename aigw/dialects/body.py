@@ -40,7 +40,8 @@ class Body:
 
         :raises InvalidJSON: if it is not one JSON object in UTF-8 (RFC 8259), or nested too deeply.
         """
-        _require_utf8(raw)
+        if not raw or not raw.isascii() or raw.isspace():
+            _require_json_text(raw)
         return cls(members=take_apart(raw), read=raw)
 
     @property
@@ -62,10 +63,11 @@ class Body:
 
         :raises InvalidJSON: if its value can't be held (an integer of thousands of digits).
         """
+        raw = self.members.get(name)
+        if raw is None:
+            return default
         if name not in self._decoded:
-            if name not in self.members:
-                return default
-            self._decoded[name] = decode(self.members[name])
+            self._decoded[name] = decode(raw)
         return self._decoded[name]
 
     def raw(self, name: str) -> Raw | None:
@@ -83,21 +85,28 @@ class Body:
         Values are anything that JSON can say, `Raw` text of it (encode constants once), or containers of both.
         A name in both is set.
         """
-        members = self.members
-        for name in drop:
-            if name in members and not (set and name in set):
-                members = _own(members, self.members)
-                del members[name]
-        for name, value in (set or {}).items():
-            raw = value if isinstance(value, Raw) else Raw(encode(value))
-            if name not in self.members or not same(self.members[name], raw):
-                members = _own(members, self.members)
-                members[name] = raw
+        members = self._changed(set, drop)
         return self if members is self.members else Body(members=members)
 
     def edited(self, set: Mapping[str, Any] | None = None, drop: Collection[str] = ()) -> bytes:
         """What goes out after `changed`."""
-        return self.changed(set, drop).raw_bytes
+        members = self._changed(set, drop)
+        return self.raw_bytes if members is self.members else encode(members)
+
+    def _changed(self, set: Mapping[str, Any] | None, drop: Collection[str]) -> Members:
+        """The members after `changed`; the very same if that changes nothing."""
+        before = members = self.members
+        for name in drop:
+            if name in members and not (set and name in set):
+                members = _own(members, before)
+                del members[name]
+        for name, value in set.items() if set else ():
+            raw = value if type(value) is Raw else Raw(encode(value))
+            old = before.get(name)
+            if old is None or not same(old, raw):
+                members = _own(members, before)
+                members[name] = raw
+        return members
 
 
 def deep_merge(target: Mapping[str, Any], patch: Mapping[str, Any], force: bool) -> dict[str, Any]:
@@ -136,11 +145,10 @@ def _own(members: Members, original: Members) -> Members:
     return dict(members) if members is original else members
 
 
-def _require_utf8(raw: bytes) -> None:
-    if raw.isascii():
-        if not raw or raw.isspace():
-            raise InvalidJSON("the request body is empty, expected a JSON object")
-        return
+def _require_json_text(raw: bytes) -> None:
+    """Something, in UTF-8."""
+    if not raw or raw.isspace():
+        raise InvalidJSON("the request body is empty, expected a JSON object")
     if raw.startswith(b"\xef\xbb\xbf"):
         raise InvalidJSON("the request body starts with a byte order mark; JSON has none (RFC 8259 section 8.1)")
     try:

@@ -76,9 +76,11 @@ class Dialect(Protocol):
     name: ClassVar[str]
     stream_type: ClassVar[bytes]
     """The media type of its streams, in lower case."""
+    endings: ClassVar[tuple[str, ...]]
+    """What the paths of its requests end with; none = anything."""
 
     def matches(self, path: str, body: Body) -> bool:
-        """Is a request to this path with this body in this dialect (if in none of those before it)?"""
+        """Is a request with this body to such a path in this dialect (if in none of those before it)?"""
 
     def streams(self, body: Body, path: str = "") -> bool:
         """Does the client want a stream? Some APIs say it in the path (percent-decoded)."""

@@ -36,10 +36,12 @@ class OpenAIResponses(Passthrough):
     """``input`` in, a response with ``output`` items out."""
 
     name: ClassVar[str] = "openai-responses"
+    endings: ClassVar[tuple[str, ...]] = ("/v1/responses",)
+    """It tells it from embeddings, which have an ``input`` too."""
 
     def matches(self, path: str, body: Body) -> bool:
-        """The path tells it from embeddings, which have an ``input`` too."""
-        return path.endswith("/v1/responses") and "input" in body
+        """An ``input``."""
+        return "input" in body
 
     def holder(self) -> Holder:
         """The first event after the preamble decides."""

@@ -22,6 +22,7 @@ class Passthrough:
 
     name: ClassVar[str] = "passthrough"
     stream_type: ClassVar[bytes] = b"text/event-stream"
+    endings: ClassVar[tuple[str, ...]] = ()
 
     def matches(self, path: str, body: Body) -> bool:
         """Every object."""
@@ -34,7 +35,7 @@ class Passthrough:
     def model(self, body: Body, path: str = "") -> str:
         """``model``, as most APIs have it."""
         model = body.get("model")
-        return model if isinstance(model, str) else ""
+        return model if type(model) is str else ""
 
     def text(self, body: Body) -> str:
         """Nobody knows where it would be."""

@@ -102,8 +102,11 @@ def same(one: Raw, other: Raw) -> bool:
     if one is other:
         return True
     a, b = bytes(one), bytes(other)
-    if a == b or a[0] != b[0] or a[0] in b"{[" or (a[0] == _QUOTE and b"\\" not in a and b"\\" not in b):
-        return a == b
+    if a == b:
+        return True
+    first = a[0]
+    if first != b[0] or (first == _QUOTE and b"\\" not in a and b"\\" not in b) or first in b"{[":
+        return False
     try:
         return encode(decode(a)) == encode(decode(b))
     except InvalidJSON:

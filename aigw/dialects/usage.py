@@ -31,30 +31,30 @@ class Usage:
     reasoning_tokens: int = 0
 
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)] | None
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
 
 
 class _Details(msgspec.Struct, gc=False):
-    cached_tokens: _Count = None
-    reasoning_tokens: _Count = None
+    cached_tokens: _Count | None = None
+    reasoning_tokens: _Count | None = None
 
 
 class _Plain(msgspec.Struct, gc=False):
     """A usage object as nearly all are; what is not like this is read in `record`."""
 
-    prompt_tokens: int = -1
-    completion_tokens: int = -1
-    total_tokens: int = -1
-    prompt_cache_hit_tokens: _Count = None
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    total_tokens: _Count | None = None
+    prompt_cache_hit_tokens: _Count | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
 
     def tell(self, usage: Usage) -> bool:
         """Write it down, if the three counts are there."""
-        if not (0 <= self.prompt_tokens <= _MOST and 0 <= self.completion_tokens <= _MOST >= self.total_tokens >= 0):
+        prompt, completion, total = self.prompt_tokens, self.completion_tokens, self.total_tokens
+        if prompt is None or completion is None or total is None:
             return False
-        usage.prompt_tokens, usage.completion_tokens = self.prompt_tokens, self.completion_tokens
-        usage.total_tokens = self.total_tokens
+        usage.prompt_tokens, usage.completion_tokens, usage.total_tokens = prompt, completion, total
         before, after = self.prompt_tokens_details, self.completion_tokens_details
         cached = before.cached_tokens if before is not None else None
         cached = self.prompt_cache_hit_tokens if cached is None else cached

@@ -5,26 +5,25 @@ Whatever goes wrong here before there is a Reply is a `GatewayError` that anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from aigw.balancing.candidates import Candidates, Turn
 from aigw.balancing.deadlines import attempt_deadline
-from aigw.errors import UpstreamTimeout
-from aigw.exchange import Exchange, Reply
+from aigw.errors import GatewayError, UpstreamTimeout
+from aigw.exchange import Attempt, Exchange, Outcome, Reply
 from aigw.llm.answer import Answer
+from aigw.llm.backend import Backend
 from aigw.llm.call import OPAQUE, Call
 from aigw.llm.endpoint import JSON, outgoing_headers
 from aigw.llm.target import Target
 from aigw.llm.ways import PASSTHROUGH, Way
-from aigw.ports import CallLabels, Clock
+from aigw.ports import CallLabels
 from aigw.received import derived_of
 from aigw.upstream.headers import HeaderBlock
-from aigw.upstream.timeouts import Timeout, Timeouts
+from aigw.upstream.timeouts import Timeout
 
 MOST_DERIVED = 8
 """Header blocks, and a route, that are kept with a client's head: each connection has one, and there are thousands."""
@@ -32,37 +31,41 @@ MOST_DERIVED = 8
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
-@attrs.define(kw_only=True, eq=False)
 class Try:
-    """One attempt. ``candidates``: who could still take over. ``status``: the upstream's, once it is there.
+    """One attempt. ``candidates``: who could still take over. ``turn``: by which balancing knows it."""
 
-    ``turn``, ``labels``: by which balancing and metrics know it.
-    """
-
-    exchange: Exchange
-    call: Call
-    target: Target
-    clock: Clock
-    now: Callable[[], float]
-    timeouts: Timeouts
-    candidates: Candidates[Target]
-    started: float
-    turn: Turn[Target]
-    labels: CallLabels
-    status: int | None = None
-    hide_usage: bool = False
+    way: Way
+    hide_usage = False
     sent_headers: HeaderBlock | None = None
+    _head: Deferred[Any]
+    _labels: CallLabels
     _timeout: Timeout | None = None
     _wait: float | None = None
-    _expired: bool = False
-    way: Way = attrs.field(init=False)
-    _head: Deferred[Any] = attrs.field(init=False)
+    _expired = False
+
+    def __init__(
+        self, exchange: Exchange, call: Call, backend: Backend, candidates: Candidates[Target], turn: Turn[Target]
+    ) -> None:
+        self.exchange = exchange
+        self.call = call
+        self.backend = backend
+        self.candidates = candidates
+        self.turn = turn
+        self.target = turn.instance
+        self.started = turn.started
+        self.clock = backend.parts.clock
+        self._record = Attempt(instance=turn.instance.name)
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self.backend.parts.now()
 
     def reply(self) -> Deferred[Reply]:
         """The instance's answer, whatever its status; fails with an `UpstreamError` if none can be relayed.
 
         :raises GatewayError: if nothing can be sent.
         """
+        self._begin()
         target, call, exchange = self.target, self.call, self.exchange
         self.way = way = target.way(call.dialect.name)
         if call.opaque:
@@ -76,8 +79,45 @@ class Try:
             self._head = signed.addCallback(lambda ready: self._send(method, url, ready, data))
         else:
             self._head = self._send(method, url, signed, data)
-        self._start_timeout(target.deadlines.first_byte)
+        self._start_timeout()
         return self._head.addCallbacks(self._answered, self._unanswered)
+
+    def note(self, now: float, error: str | None) -> None:
+        """Write down for the log what came of it. ``error``: a code."""
+        self._record.error = error
+        self._record.duration_ms = (now - self.started) * 1000
+
+    def over(self, outcome: Outcome, error: GatewayError | None) -> None:
+        """The attempt is over, its reply included."""
+        now, turn = self.clock.seconds(), self.turn
+        if outcome is Outcome.UPSTREAM_BROKE and error is not None:
+            turn.failed(now, error)
+        turn.ended(now)
+        self.backend.parts.meter.active(-1, self._labels)
+        self.backend.show_circuit(self.target.name)
+
+    def _begin(self) -> None:
+        """Have the log, the metrics and later plugins know who is asked, and for what."""
+        exchange, call, backend, target = self.exchange, self.call, self.backend, self.target
+        exchange.attempts.append(self._record)
+        exchange.model = model = target.model_for(call)
+        if not call.opaque:
+            exchange.request_type = "ai_stream" if target.streams(call) else "ai_chat"
+        timeline = exchange.timeline
+        timeline.upstream_head = None
+        if timeline.upstream_started is None:
+            timeline.upstream_started = self.started
+        self._labels = labels = CallLabels(
+            route_id=backend.site.route_id,
+            service_id=backend.site.service_id,
+            consumer=exchange.consumer,
+            node=target.name,
+            request_type=exchange.request_type,
+            request_llm_model=exchange.request_model,
+            llm_model=model,
+        )
+        backend.parts.meter.active(+1, labels)
+        backend.show_circuit(target.name)
 
     def _outgoing(self, way: Way) -> tuple[bytes, bytes]:
         """Where the request goes, and its body there."""
@@ -118,38 +158,42 @@ class Try:
                 derived[key] = block
         return block
 
-    def _start_timeout(self, first_byte: float | None) -> None:
-        self._wait = wait = self._time_left(first_byte)
+    def _start_timeout(self) -> None:
+        timeouts, deadlines = self.backend.timeouts, self.target.deadlines
+        first_byte = deadlines.first_byte
+        is_only = deadlines.attempt is None and deadlines.total is None
+        wait = first_byte if is_only else self._time_left(first_byte)
         if wait is not None:
-            start = self.timeouts.start if wait == first_byte else self.timeouts.start_alone
+            self._wait = wait
+            start = timeouts.start if wait == first_byte else timeouts.start_alone
             self._timeout = start(wait, self._expire)
+
+    def _stop_timeout(self) -> None:
+        if self._timeout is not None:
+            self._timeout.stop()
+            self._timeout = None  # it refers to us: what a request needed goes at once, not when garbage is collected
 
     def _expire(self) -> None:
         self._expired = True
         self._head.cancel()
 
     def _unanswered(self, failure: Failure) -> Failure:
-        if self._timeout is not None:
-            self._timeout.stop()
+        self._stop_timeout()
         if self._expired and failure.check(CancelledError):
             return Failure(UpstreamTimeout(f"the upstream sent no status within {self._wait:g} s"))
         return failure
 
     def _answered(self, response: Any) -> Reply | Deferred[Reply]:
         """The head of the response is here, and often all of it."""
-        if self._timeout is not None:
-            self._timeout.stop()
+        self._stop_timeout()
         self.exchange.timeline.upstream_head = self.clock.seconds()
-        self.status = response.code
+        self._record.status = response.code
         if response.code == 401 and self.target.signer is not None and self.sent_headers is not None:
             self.target.signer.refused(self.sent_headers)
         return Answer(attempt=self, response=response).reply()
 
     def _time_left(self, phase: float | None) -> float | None:
         """Seconds for a phase that begins now, within the attempt's and the request's deadline; None = no limit."""
-        deadlines = self.target.deadlines
-        if deadlines.attempt is None and deadlines.total is None:
-            return phase
         end = self.deadline()
         left = None if end is None else max(0.0, end - self.clock.seconds())
         return min((t for t in (phase, left) if t is not None), default=None)

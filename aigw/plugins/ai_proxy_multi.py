@@ -16,8 +16,9 @@ from aigw.balancing.pool import RetryLimits
 from aigw.balancing.tiers import PriorityOrder, effective_order, inverted
 from aigw.exchange import Exchange, Reply
 from aigw.llm.advice import advise_on
+from aigw.llm.backend import Backend
 from aigw.llm.config import Model, PluginFields, Transport
-from aigw.llm.fallback import Backend, answer
+from aigw.llm.fallback import answer
 from aigw.llm.target import account_of, target_of
 from aigw.model.advice import Advice
 from aigw.parts import Defaults, Parts

@@ -364,6 +364,26 @@ def _tell(turn: Turn[Instance], result: str, now: float) -> None:
 
 
 @settings(deadline=None)
+@given(shapes, st.lists(st.sampled_from(["well", "resting", "rested", "open", "half open"]), min_size=6, max_size=6))
+def test_who_comes_first_is_the_same_with_and_without_a_look_at_each(
+    shapes: list[tuple[int, int]], conditions: list[str]
+) -> None:
+    instances = [Instance(str(n), *shape) for n, shape in enumerate(shapes)]
+    pools = [_pool(instances, algorithm="chash") for _ in range(2)]
+    for pool in pools:
+        for instance, condition in zip(instances, conditions, strict=False):
+            if condition in ("open", "half open"):
+                _break(pool, instance.name, 5.0 if condition == "open" else 0.0)
+            elif condition != "well":
+                pool.healths[instance.name].rest(6.0 if condition == "resting" else 5.0)
+    first, looking = (
+        Candidates(pool, key=b"k", without=without).next_candidate(5.0)
+        for pool, without in zip(pools, (frozenset(), frozenset({"nobody"})), strict=True)
+    )
+    assert (first and first.instance) == (looking and looking.instance)
+
+
+@settings(deadline=None)
 @given(
     shapes,
     st.sampled_from(sorted(ALGORITHMS)),

@@ -54,6 +54,12 @@ def test_detects(path: str, value: dict[str, Any], name: str) -> None:
     assert detect(path, body(value)).name == name
 
 
+def test_a_path_that_came_before_is_read_like_a_new_one() -> None:
+    for value, name in (({"messages": []}, "openai-chat"), ({"input": "x"}, "openai-embeddings"), ({}, "passthrough")):
+        for path in ("/custom-llm", "/custom-llm"):
+            assert detect(path, body(value)).name == name
+
+
 def test_names_are_unique_and_the_last_takes_everything() -> None:
     assert len({d.name for d in DIALECTS}) == len(DIALECTS)
     assert DIALECTS[-1].matches("", body({}))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from typing import Any
 
 import pytest
@@ -325,3 +327,21 @@ def test_a_gateway_that_leaves(wired: Wired) -> None:
     assert closed == [None]
     assert client.status == 503
     assert wired.network.knocks == []
+
+
+@pytest.mark.parametrize("body", [{"messages": []}, STREAM])
+def test_what_a_request_needed_goes_when_it_is_over(wired: Wired, body: Any) -> None:
+    """Not when garbage is collected: nothing in it refers to itself."""
+    reply = answer() if body is not STREAM else EVENTS_HEAD + chunk(WORD + END + b"data: [DONE]\n\n") + b"0\r\n\r\n"
+    client = wired.ask(body)
+    wired.settle()
+    wired.accept().say(reply)
+    wired.settle()
+    assert client.outcome is Outcome.DONE
+    left = weakref.ref(client.exchange)
+    gc.disable()
+    try:
+        del client
+        assert left() is None
+    finally:
+        gc.enable()
