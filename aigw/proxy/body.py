@@ -29,15 +29,16 @@ class BodyMemory:
 class Body:
     """One request's body. ``received``: its bytes so far, which `discard` stops keeping but not counting."""
 
+    received = 0
+    _held = 0
+    _kept = True
+    _latest_size = 0
+
     def __init__(self, limit: int, memory: BodyMemory) -> None:
-        self.received = 0
         self._limit = limit
         self._memory = memory
-        self._held = 0
-        self._kept = True
         self._pieces: list[bytes] = []
         self._latest: list[bytes] = []
-        self._latest_size = 0
 
     def expect(self, length: int) -> None:
         """:raises BodyTooLarge: if a body of this length is over the limit."""
@@ -49,12 +50,23 @@ class Body:
 
         :raises GatewayError: if there is no room for it (`BodyTooLarge`, `NotServing`).
         """
-        self.received += len(data)
-        self.expect(self.received)
-        if self._kept:
-            self._memory.take(len(data))
-            self._held += len(data)
+        if self.count(data):
             self._keep(data)
+
+    def count(self, data: bytes) -> bytes:
+        """What of ``data`` is to be kept, for a caller who keeps it himself because it is all there is.
+
+        :raises GatewayError: as `add` does.
+        """
+        size = len(data)
+        self.received += size
+        if self.received > self._limit:
+            self.expect(self.received)
+        if not self._kept:
+            return b""
+        self._memory.take(size)
+        self._held += size
+        return data
 
     def discard(self) -> None:
         """Keep nothing from now on, and nothing of what is there."""

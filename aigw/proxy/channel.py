@@ -229,18 +229,19 @@ class Channel(Protocol):
 
     def _begin(self, head: Head) -> None:
         """A head is there: have a request made of it, and get ready for its body."""
-        self._enter(BODY)
+        length = head.length
+        self.phase, self._deadline = BODY, FOREVER
         self.persistent = head.persistent
-        self._dechunker = Dechunker() if head.length is None else None
-        self._body_left = head.length or 0
         self._request = request = Request(self, self.remote_addr, self.secure)
-        request.head_received(head.method, head.target, head.version, head.headers, head.length)
-        if head.length is not None and head.length <= len(self._input):
-            body, self._input = self._input[: head.length], self._input[head.length :]
-            request.handleContentChunk(body)
-            if self.phase is BODY:
-                self._complete(request)
-        elif head.expects_continue:
+        request.head_received(head.method, head.target, head.version, head.headers, length)
+        if length is not None and length <= len(self._input):
+            body, self._input = self._input[:length], self._input[length:]
+            self.phase = ANSWER
+            request.whole_body(body)
+            return
+        self._dechunker = Dechunker() if length is None else None
+        self._body_left = length or 0
+        if head.expects_continue:
             if request.refusal is not None:
                 raise request.refusal
             self.transport.write(CONTINUE)
@@ -272,7 +273,7 @@ class Channel(Protocol):
         return True
 
     def _complete(self, request: Request) -> None:
-        self._enter(ANSWER)
+        self.phase = ANSWER
         request.complete()
 
     def _hold(self) -> bool:
@@ -325,7 +326,8 @@ class Channel(Protocol):
         self.persistent = self.keeps_alive
         if self.persistent:
             self._enter(IDLE)
-            self._advance()
+            if self._input:
+                self._advance()
         else:
             self.loseConnection()
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
 from twisted.logger import Logger
 from twisted.web.http import datetimeToString
 
 from aigw.errors import GatewayError
-from aigw.exchange import Exchange, Outcome
+from aigw.exchange import Aftermath, Exchange, Outcome
 from aigw.pipeline import Finder
 from aigw.ports import Clock
 from aigw.proxy.body import BodyMemory
@@ -81,6 +81,16 @@ class Face:
                 observer(exchange, status, outcome, error, sent)
             except Exception:  # noqa: BLE001  # the edge: as in `guard`, without its cost for each request
                 self.log.failure("request {id}: {call} failed", id=exchange.id, call=_name(observer))
+
+    def conclude(
+        self, exchange: Exchange, aftermaths: Iterable[Aftermath], outcome: Outcome, error: GatewayError | None
+    ) -> None:
+        """Run every aftermath of a reply, whatever the others do."""
+        for aftermath in aftermaths:
+            try:
+                aftermath(outcome, error)
+            except Exception:  # noqa: BLE001  # the edge: as in `observe`
+                self.log.failure("request {id}: {call} failed", id=exchange.id, call=_name(aftermath))
 
     def guard(self, exchange: Exchange, call: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Call what must not keep anything else from happening; a failure of it is logged."""

@@ -15,7 +15,7 @@ import attrs
 from aigw.errors import BadRequest, ExpectationFailed, HeadersTooLarge, URITooLong, VersionNotSupported
 from aigw.proxy.limits import Limits
 from aigw.received import Field, ReceivedHeaders
-from aigw.remembered import remember
+from aigw.remembered import may_be_secret, remember
 from aigw.routing.target import host_of
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -28,7 +28,6 @@ _LONGEST_LENGTH = 18
 _LENGTH_FIELD = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", re.IGNORECASE)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _TCHAR = re.compile(_TOKEN)
-_SECRET = re.compile(rb"auth|cookie|key|pass|referer|secret|session|sign|token")
 _LONGEST_REPEATED = 4096
 
 T = TypeVar("T")
@@ -177,7 +176,7 @@ def read_field(line: bytes) -> Field:
     if match is None:
         raise BadRequest("obsolete line folding" if line[:1] in (b" ", b"\t") else "malformed header field")
     field = name, _ = match[1].lower(), match[2].strip(b" \t")
-    if not _SECRET.search(name):
+    if not may_be_secret(name):
         remember(_field_lines, line, field)
     return field
 

@@ -13,10 +13,9 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from aigw.errors import GatewayError, UpstreamBadReply, UpstreamCutShort
-from aigw.exchange import Exchange, HeaderList, Outcome, Reply, Source
+from aigw.exchange import Exchange, Outcome, Reply, Source
 from aigw.proxy.errors import render_error
 from aigw.proxy.face import Face, P, T
-from aigw.proxy.headers import outgoing
 from aigw.proxy.slices import Slices
 from aigw.proxy.stages import NO_STAGES, Stages
 from aigw.proxy.wire import BODILESS, Wire
@@ -66,6 +65,12 @@ class Relay:
             self._stream(self._source)
         else:
             self._send_whole()
+
+    def was_sent(self, size: int) -> None:
+        """All of the reply is written, ``size`` bytes of body with it: wait until the client has taken it."""
+        self.sent = size
+        self._begun = self._sealed = True
+        self._wait()
 
     def client_left(self) -> None:
         """Nobody is there any more. Idempotent."""
@@ -179,8 +184,7 @@ class Relay:
             self._wire.send(b"")
 
     def _open(self, reply: Reply, length: int | None) -> None:
-        headers: HeaderList = outgoing(reply.headers, self._exchange)
-        self._wire.open(reply.status, headers, length, bodiless=self._bodiless)
+        self._wire.open(reply, self._exchange, length, bodiless=self._bodiless)
 
     def _begin(self, size: int) -> None:
         """``size`` bytes of the body go out now, and the head before them."""
@@ -192,10 +196,14 @@ class Relay:
     # Ways to end
 
     def _end(self, rest: bytes) -> None:
-        """Write the last of it. It is over when the client took so much that no buffer can grow behind it."""
+        """Write the last of it."""
         self._sealed = True
         self._begin(len(rest))
         self._wire.end(rest)
+        self._wait()
+
+    def _wait(self) -> None:
+        """It is over when the client took so much that no buffer can grow behind it."""
         if self._over is not None and not self._attached and self._wire.paused:
             self._attach()
         if self._paused_at is None:

@@ -59,11 +59,11 @@ class Request:
         self.check()
         self._find()
         limit = self._matched.max_body if self._matched is not None else None
-        self._body = Body(face.limits.max_body if limit is None else limit, face.memory)
+        self._body = body = Body(face.limits.max_body if limit is None else limit, face.memory)
         if self.refusal is not None:
-            self._body.discard()
-        if length is not None:
-            self._body.expect(length)
+            body.discard()
+        if length:
+            body.expect(length)
 
     def check(self) -> None:
         """Read the head strictly, if nobody has."""
@@ -106,11 +106,23 @@ class Request:
         except GatewayError as error:
             self.reject(error)
 
+    def whole_body(self, data: bytes) -> None:
+        """All of the body, at once with the head: there is nothing to gather."""
+        assert self._body is not None
+        try:
+            body = self._body.count(data)
+        except GatewayError as error:
+            self.reject(error)
+        else:
+            self._begin(body)
+
     def complete(self) -> None:
         """All of the request is there."""
-        if self._body is None or self._answer is not None:
-            return
-        answer = self._receive(self._body.join())
+        if self._body is not None and self._answer is None:
+            self._begin(self._body.join())
+
+    def _begin(self, body: bytes) -> None:
+        answer = self._receive(body)
         if self.refusal is not None:
             answer.refuse(self.refusal)
         elif self._matched is not None:
@@ -131,12 +143,14 @@ class Request:
         if self.method in (b"CONNECT", b"TRACE"):
             self.refusal = MethodNotAllowed("this method is not allowed here", headers=((b"Allow", METHODS),))
         elif self.uri != b"*":
-            facts = self.method, self.uri, self.requestHeaders, self.remote_addr, self.scheme
-            found = self._face.attempt("-", self._face.lookup.find, *facts)
-            if isinstance(found, Matched):
-                self._matched = found
+            find = self._face.lookup.find
+            try:
+                self._matched = find(self.method, self.uri, self.requestHeaders, self.remote_addr, self.scheme)
+            except Exception:  # noqa: BLE001  # the edge: as in `Face.attempt`, without its cost for each request
+                self.refusal = self._face.error_of("-", find)
             else:
-                self.refusal = found or RouteNotFound(NOT_FOUND)
+                if self._matched is None:
+                    self.refusal = RouteNotFound(NOT_FOUND)
 
     def _receive(self, body: bytes) -> Answer:
         exchange = self._exchange(body)
@@ -157,26 +171,30 @@ class Request:
         return min(self._progressed, slowest) + limits.body_idle_timeout
 
     def _exchange(self, body: bytes) -> Exchange:
-        matched = self._matched
+        matched, headers = self._matched, self.requestHeaders
+        if matched is not None:
+            path, host, route, params = matched.path, matched.host, matched.resource, matched.params
+        else:
+            path, host, route, params = _path(self.uri), _host(headers), None, {}
         return Exchange(
             id=self._id(),
             method=self.method,
             target=self.uri,
-            path=matched.path if matched is not None else _path(self.uri),
-            headers=self.requestHeaders,
+            path=path,
+            headers=headers,
             body=body,
-            host=matched.host if matched is not None else _host(self.requestHeaders.getRawHeaders(b"host", [b""])[0]),
+            host=host,
             remote_addr=self.remote_addr,
             scheme=self.scheme,
-            route=matched.resource if matched is not None else None,
-            params=matched.params if matched is not None else {},
+            route=route,
+            params=params,
             timeline=Timeline(started=self._face.clock.seconds()),
         )
 
     def _id(self) -> str:
         """The client's own, so that it can find its request in our log, if it is harmless there."""
-        theirs = self.requestHeaders.getRawHeaders(b"x-request-id", [])
-        if len(theirs) == 1 and _SANE_ID.fullmatch(theirs[0]):
+        theirs = self.requestHeaders.getRawHeaders(b"x-request-id")
+        if theirs is not None and len(theirs) == 1 and _SANE_ID.fullmatch(theirs[0]):
             return theirs[0].decode("ascii")
         return self._face.ids()
 
@@ -194,8 +212,8 @@ def _path(target: bytes) -> str:
         return target.partition(b"?")[0].decode("latin-1")
 
 
-def _host(value: bytes) -> str:
+def _host(headers: Headers) -> str:
     try:
-        return host_of(value)
+        return host_of(headers.getRawHeaders(b"host", [b""])[0])
     except ValueError:
         return ""

@@ -13,9 +13,10 @@ from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers
 
 from aigw.errors import GatewayError
-from aigw.exchange import HeaderList
+from aigw.exchange import Exchange, HeaderList, Reply
 from aigw.proxy.face import SERVER
 from aigw.proxy.head import check_http2
+from aigw.proxy.headers import outgoing
 from aigw.proxy.request import Request
 from aigw.proxy.wire import Wire
 
@@ -96,12 +97,17 @@ class Http2Wire:
         self._stream: Any = request.channel
         self._head: tuple[int, HeaderList] | None = None
 
-    def open(self, status: int, headers: HeaderList, length: int | None, *, bodiless: bool = False) -> None:
+    def open(self, reply: Reply, exchange: Exchange, length: int | None, *, bodiless: bool = False) -> None:
         """A length is only told, not relied on."""
         self.delimited = length is not None
-        told = [(b"Content-Length", b"%d" % length)] if length is not None and status != 204 else []
+        told = [(b"Content-Length", b"%d" % length)] if length is not None and reply.status != 204 else []
         own = [(b"Server", SERVER), (b"Date", self._request.connection.face.date())]
-        self._head = status, headers + own + told
+        self._head = reply.status, outgoing(reply.headers, exchange) + own + told
+
+    def whole(self, reply: Reply, exchange: Exchange) -> None:
+        """HEADERS and DATA."""
+        self.open(reply, exchange, len(reply.body))
+        self.end(reply.body)
 
     def send(self, data: bytes) -> None:
         """HEADERS, if they are still waiting, and DATA."""

@@ -14,8 +14,9 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import RESPONSES
 
 from aigw.errors import GatewayError
-from aigw.exchange import HeaderList
+from aigw.exchange import Exchange, Reply
 from aigw.proxy.errors import render_error
+from aigw.proxy.headers import outgoing_lines
 
 if TYPE_CHECKING:
     from aigw.proxy.channel import Channel
@@ -36,11 +37,14 @@ class Wire(Protocol):
     def paused(self) -> bool:
         """Does the client not take what was written before?"""
 
-    def open(self, status: int, headers: HeaderList, length: int | None, *, bodiless: bool = False) -> None:
-        """Have a head ready for the first `send`: ``headers``, and Server, Date and what frames the body.
+    def open(self, reply: Reply, exchange: Exchange, length: int | None, *, bodiless: bool = False) -> None:
+        """Have the head of ``reply`` ready for the first `send`, with Server, Date and what frames the body.
 
         ``length``: of the body, if it is known.
         """
+
+    def whole(self, reply: Reply, exchange: Exchange) -> None:
+        """`open` and `end` in one, for a reply that is complete and may have a body."""
 
     def send(self, data: bytes) -> None:
         """Some of the body; ``b""`` sends the head, if that is still waiting."""
@@ -67,31 +71,44 @@ class Wire(Protocol):
 class Http1Wire:
     """A reply over HTTP/1.0 or 1.1 (RFC 9112 section 6)."""
 
+    delimited = False
+    _head = b""
+    _chunked = False
+    _until_close = False
+
     def __init__(self, request: Request, channel: Channel) -> None:
         self._request = request
         self._channel = channel
-        self._head = b""
-        self._chunked = False
-        self._until_close = False
-        self.delimited = False
 
     @property
     def paused(self) -> bool:
         """Is the transport's buffer full?"""
         return self._channel.paused
 
-    def open(self, status: int, headers: HeaderList, length: int | None, *, bodiless: bool = False) -> None:
+    def open(self, reply: Reply, exchange: Exchange, length: int | None, *, bodiless: bool = False) -> None:
         """Choose the framing: Content-Length, else chunked, else (HTTP/1.0) until the connection closes."""
         self.delimited = length is not None or bodiless
         self._chunked = not self.delimited and self._request.version == b"HTTP/1.1"
         self._until_close = not self.delimited and not self._chunked
-        framing = b"Content-Length: %d\r\n" % length if length is not None and status != 204 else b""
+        framing = b"Content-Length: %d\r\n" % length if length is not None and reply.status != 204 else b""
         if self._chunked:
-            framing += b"Transfer-Encoding: chunked\r\n"
-        if self._until_close or not self._channel.keeps_alive:
+            framing = b"Transfer-Encoding: chunked\r\n"
+        if self._until_close:
             self._channel.persistent = False
+        self._head = self._head_of(reply, exchange, framing)
+
+    def whole(self, reply: Reply, exchange: Exchange) -> None:
+        """One write."""
+        head = self._head_of(reply, exchange, b"Content-Length: %d\r\n" % len(reply.body))
+        self._channel.write(head + reply.body)
+
+    def _head_of(self, reply: Reply, exchange: Exchange, framing: bytes) -> bytes:
+        channel = self._channel
+        if not channel.keeps_alive:
+            channel.persistent = False
             framing += b"Connection: close\r\n"
-        self._head = http1_head(status, headers, self._channel.face.signature() + framing)
+        lines = outgoing_lines(reply.headers, exchange)
+        return b"%b%b%b%b\r\n" % (_status_line(reply.status), lines, channel.face.signature(), framing)
 
     def send(self, data: bytes) -> None:
         """One chunk, or bare bytes."""
@@ -134,16 +151,12 @@ class Http1Wire:
         self._channel.detach()
 
 
-def http1_head(status: int, headers: HeaderList, lines: bytes) -> bytes:
-    """Status line and header section, with the empty line behind them. ``lines``: of fields that are ready."""
-    return b"%b%b%b\r\n" % (_status_line(status), b"".join([b"%b: %b\r\n" % field for field in headers]), lines)
-
-
 def http1_refusal(error: GatewayError, signature: bytes) -> bytes:
     """A whole reply to a client that has not sent, or will not get to send, a request one could refer to."""
     reply = render_error(error)
+    fields = b"".join([b"%b: %b\r\n" % field for field in reply.headers])
     framing = b"Content-Length: %d\r\nConnection: close\r\n" % len(reply.body)
-    return http1_head(reply.status, reply.headers, signature + framing) + reply.body
+    return b"%b%b%b%b\r\n%b" % (_status_line(reply.status), fields, signature, framing, reply.body)
 
 
 @functools.lru_cache(maxsize=512)

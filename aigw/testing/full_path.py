@@ -13,6 +13,8 @@ from typing import Any
 import aigw.datapath
 import aigw.llm.answer
 import aigw.proxy.head
+import aigw.proxy.headers
+import aigw.proxy.resource
 import aigw.remembered
 import aigw.service
 import aigw.upstream.head
@@ -30,6 +32,11 @@ def read_heads_afresh(change: Change = setattr) -> None:
 def collect_answers(change: Change = setattr) -> None:
     """An answer that is complete in one read is awaited like any other."""
     change(aigw.llm.answer.Answer, "_at_once", lambda answer: None)
+
+
+def relay_all(change: Change = setattr) -> None:
+    """A reply that is complete and short goes to the client as one that is not."""
+    change(aigw.proxy.resource.Answer, "_fits_one_write", lambda answer, reply: False)
 
 
 def send_by_events(change: Change = setattr) -> None:
@@ -50,6 +57,7 @@ def without_shortcuts() -> Iterator[None]:
     try:
         read_heads_afresh(change)
         collect_answers(change)
+        relay_all(change)
         forget_lines()
         yield
     finally:
@@ -58,10 +66,11 @@ def without_shortcuts() -> Iterator[None]:
 
 
 def forget_lines() -> None:
-    """Those of heads that were read until now."""
+    """Those of heads that were read, or written, until now."""
     requests, replies = aigw.proxy.head, aigw.upstream.head
     for memory in (requests._field_lines, requests._request_lines, replies._lines, replies._statuses):
         memory.clear()
+    aigw.proxy.headers._known.clear()
 
 
 def main() -> None:
@@ -70,6 +79,7 @@ def main() -> None:
 
     read_heads_afresh()
     collect_answers()
+    relay_all()
     send_by_events()
     del sys.argv[0]
     run()

@@ -11,9 +11,11 @@ import aigw.datapath
 import aigw.proxy.head as requests
 import aigw.service
 import aigw.upstream.head as replies
+from aigw.exchange import Reply
 from aigw.llm.answer import Answer
 from aigw.proxy.limits import Limits
-from aigw.testing.full_path import collect_answers, read_heads_afresh, send_by_events, without_shortcuts
+from aigw.proxy.resource import Answer as ProxyAnswer
+from aigw.testing.full_path import collect_answers, read_heads_afresh, relay_all, send_by_events, without_shortcuts
 
 
 def test_nothing_of_a_head_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +31,11 @@ def test_nothing_of_a_head_is_remembered(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_no_answer_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     collect_answers(monkeypatch.setattr)
     assert Answer._at_once(None) is None  # type: ignore[arg-type]
+
+
+def test_no_reply_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    relay_all(monkeypatch.setattr)
+    assert not ProxyAnswer._fits_one_write(None, Reply(status=200))  # type: ignore[arg-type]
 
 
 def test_transports_are_the_reactors_own(monkeypatch: pytest.MonkeyPatch) -> None:
