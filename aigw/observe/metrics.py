@@ -1,28 +1,30 @@
-"""Counting requests for Prometheus: a few dict look-ups each; everything else waits for a scrape."""
+"""Counting requests for Prometheus: a look-up and some additions each; everything else waits for a scrape."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
 
+import attrs
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 
 from aigw.errors import GatewayError
 from aigw.exchange import Exchange, Outcome, Timeline
 from aigw.model.snapshot import Resource
-from aigw.observe.families import CALL, Families
-from aigw.observe.series import OTHER, Family, Labels, LabelSets, Row
+from aigw.observe.families import CALL, LATENCY_MS, OVERHEAD_S, TOKENS, Families
+from aigw.observe.series import LABEL_BYTES, OTHER, Family, Labels, LabelSets, Row
 from aigw.ports import CallLabels, CircuitState
 
 MOST_TOKENS = 10**9
 """A usage beyond it is a mistake of the instance, and would drown the counter for good."""
 
-MOST_ROUTES = 10_000
-"""How many routes' labels are remembered."""
+MOST_KINDS = 4096
+"""How many kinds of requests are remembered."""
 
 
-class _Call(NamedTuple):
-    """The rows that share one set of `CallLabels`: a request finds them all with one look-up."""
+@attrs.frozen
+class _Call:
+    """The rows that share one set of `CallLabels`: a call finds them all with one look-up."""
 
     total: Row
     ttft: Row
@@ -33,14 +35,12 @@ class _Call(NamedTuple):
     active: Row
 
 
-class _RouteLabels(NamedTuple):
-    route_id: str
-    service_id: str
-    uri: str
-    host: str
+@attrs.frozen
+class _Kind:
+    """Where requests count that differ in no label. ``call``: None if no instance was tried."""
 
-
-_NO_ROUTE = _RouteLabels("", "", "", "")
+    status: Row
+    call: _Call | None
 
 
 class Metrics:
@@ -55,7 +55,8 @@ class Metrics:
         self._families.build.row(tuple(build.values()))[0] = 1
         self._overhead = self._families.overhead.row(())
         self._calls = LabelSets(CALL, label_sets, self._new_call)
-        self._routes: dict[str, tuple[int, _RouteLabels]] = {}
+        self._known_calls = self._calls.known
+        self._kinds: dict[object, _Kind] = {}
         self._in_flight: Callable[[], int] | None = None
         self._workers: Callable[[], int] | None = None
         self.registry = CollectorRegistry()
@@ -66,19 +67,35 @@ class Metrics:
         self, exchange: Exchange, status: int, outcome: Outcome, error: GatewayError | None, bytes_sent: int
     ) -> None:
         """Count one request that is over."""
-        route = self._route_labels(exchange.route)
-        node = exchange.attempts[-1].instance if exchange.attempts else ""
-        self._count_status(exchange, status, route, node)
-        self._families.overhead.observe(self._overhead, overhead(exchange.timeline))
-        if exchange.attempts:
-            self._count_call(exchange, route, node)
+        route, attempts = exchange.route, exchange.attempts
+        last = attempts[-1] if attempts else None
+        # All that labels are made of, as it is: what it is made into never changes, for no series is ever forgotten.
+        seen = (
+            None if route is None else route.id,
+            0 if route is None else route.modified_index,
+            exchange.consumer,
+            None if last is None else last.instance,
+            exchange.request_type,
+            exchange.request_model,
+            exchange.model,
+            status,
+            last is not None and last.status == status,
+        )
+        kind = self._kinds.get(seen) or self._new_kind(seen, exchange, status)
+        kind.status[0] += 1
+        seconds, row = overhead(exchange.timeline), self._overhead
+        row[0] += seconds
+        row[1 + bisect_left(OVERHEAD_S, seconds)] += 1
+        if kind.call is not None:
+            _count_call(kind.call, exchange)
         if outcome is Outcome.UPSTREAM_BROKE:
             reason = error.code if error is not None else "unknown"
-            self._families.streams_cut.row((route.route_id, node, reason))[0] += 1
+            node = last.instance if last is not None else ""
+            self._families.streams_cut.row((_route_labels(route)[0], node, reason))[0] += 1
 
     def active(self, delta: int, labels: CallLabels) -> None:
         """A call to an instance began (+1) or ended (-1, with the same labels)."""
-        self._calls.get(labels).active[0] += delta
+        (self._known_calls.get(labels) or self._calls.get(labels)).active[0] += delta
 
     def fell_back(self, route_id: str, instance: str, reason: str) -> None:
         """``instance`` was given up for the next one."""
@@ -116,49 +133,17 @@ class Metrics:
         for family in self._families:
             yield family.metric()
 
-    def _count_status(self, exchange: Exchange, status: int, route: _RouteLabels, node: str) -> None:
-        answered = bool(exchange.attempts) and exchange.attempts[-1].status == status
-        labels = (
-            str(status) if 100 <= status <= 599 else OTHER,
-            route.route_id,
-            route.uri,
-            route.host,
-            route.service_id,
-            exchange.consumer,
-            node,
-            exchange.request_type or "traditional_http",
-            exchange.request_model,
-            exchange.model,
-            "upstream" if answered else "apisix",
-            route.route_id,
-            route.service_id,
+    def _new_kind(self, seen: object, exchange: Exchange, status: int) -> _Kind:
+        kind = _Kind(
+            self._families.status.row(_status_labels(exchange, status)),
+            self._calls.get(_call_labels(exchange)) if exchange.attempts else None,
         )
-        self._families.status.row(labels)[0] += 1
-
-    def _count_call(self, exchange: Exchange, route: _RouteLabels, node: str) -> None:
-        call = self._calls.get(
-            CallLabels(
-                route.route_id,
-                route.service_id,
-                exchange.consumer,
-                node,
-                exchange.request_type,
-                exchange.request_model,
-                exchange.model,
-            )
-        )
-        families, t, usage = self._families, exchange.timeline, exchange.usage
-        if t.upstream_started is not None and t.upstream_head is not None:
-            if t.finished is not None:
-                families.latency.observe(call.total, max(0.0, t.finished - t.upstream_started) * 1000)
-            if t.first_token is not None and exchange.request_type == "ai_stream":
-                families.latency.observe(call.ttft, max(0.0, t.first_token - t.upstream_started) * 1000)
-        if 0 < usage.prompt_tokens <= MOST_TOKENS:
-            call.prompt[0] += usage.prompt_tokens
-            families.prompt_dist.observe(call.prompt_dist, usage.prompt_tokens)
-        if 0 < usage.completion_tokens <= MOST_TOKENS:
-            call.completion[0] += usage.completion_tokens
-            families.completion_dist.observe(call.completion_dist, usage.completion_tokens)
+        # Models are the client's choice: long ones are not kept here, nor ever more of them.
+        if max(len(exchange.request_model), len(exchange.model)) <= LABEL_BYTES:
+            if len(self._kinds) >= MOST_KINDS:
+                self._kinds.clear()
+            self._kinds[seen] = kind
+        return kind
 
     def _new_call(self, labels: Labels) -> _Call:
         families = self._families
@@ -172,22 +157,67 @@ class Metrics:
             active=families.active.row(labels),
         )
 
-    def _route_labels(self, route: Resource | None) -> _RouteLabels:
-        if route is None:
-            return _NO_ROUTE
-        known = self._routes.get(route.id)
-        if known is not None and known[0] == route.modified_index:
-            return known[1]
-        if len(self._routes) >= MOST_ROUTES:
-            self._routes.clear()
-        labels = _RouteLabels(
-            route.id,
-            route.value.service_id or "",
-            _only(route.value.patterns),
-            _only(route.value.host_patterns),
-        )
-        self._routes[route.id] = (route.modified_index, labels)
-        return labels
+
+def _count_call(call: _Call, exchange: Exchange) -> None:
+    """What `Family.observe` does is written out: it would be called three or four times for each request."""
+    t, usage = exchange.timeline, exchange.usage
+    began = t.upstream_started
+    if began is not None and t.upstream_head is not None:
+        if t.finished is not None:
+            row, value = call.total, (t.finished - began) * 1000 if t.finished > began else 0.0
+            row[0] += value
+            row[1 + bisect_left(LATENCY_MS, value)] += 1
+        if t.first_token is not None and exchange.request_type == "ai_stream":
+            row, value = call.ttft, (t.first_token - began) * 1000 if t.first_token > began else 0.0
+            row[0] += value
+            row[1 + bisect_left(LATENCY_MS, value)] += 1
+    tokens = usage.prompt_tokens
+    if 0 < tokens <= MOST_TOKENS:
+        call.prompt[0] += tokens
+        call.prompt_dist[0] += tokens
+        call.prompt_dist[1 + bisect_left(TOKENS, tokens)] += 1
+    tokens = usage.completion_tokens
+    if 0 < tokens <= MOST_TOKENS:
+        call.completion[0] += tokens
+        call.completion_dist[0] += tokens
+        call.completion_dist[1 + bisect_left(TOKENS, tokens)] += 1
+
+
+def _status_labels(exchange: Exchange, status: int) -> Labels:
+    """As `families.STATUS` names them."""
+    route, last = exchange.route, exchange.attempts[-1] if exchange.attempts else None
+    route_id, service_id = _route_labels(route)
+    return (
+        str(status) if 100 <= status <= 599 else OTHER,
+        route_id,
+        "" if route is None else _only(route.value.patterns),
+        "" if route is None else _only(route.value.host_patterns),
+        service_id,
+        exchange.consumer,
+        "" if last is None else last.instance,
+        exchange.request_type or "traditional_http",
+        exchange.request_model,
+        exchange.model,
+        "upstream" if last is not None and last.status == status else "apisix",
+        route_id,
+        service_id,
+    )
+
+
+def _call_labels(exchange: Exchange) -> CallLabels:
+    return CallLabels(
+        *_route_labels(exchange.route),
+        exchange.consumer,
+        exchange.attempts[-1].instance,
+        exchange.request_type,
+        exchange.request_model,
+        exchange.model,
+    )
+
+
+def _route_labels(route: Resource | None) -> tuple[str, str]:
+    """Its id and its service's."""
+    return ("", "") if route is None else (route.id, route.value.service_id or "")
 
 
 def overhead(timeline: Timeline) -> float:

@@ -46,11 +46,11 @@ def exchange(**changes: Any) -> Exchange:
     return Exchange(**{**fields, **changes})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_exchange() -> Any:
     return exchange
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_resource() -> Any:
     return resource

@@ -198,15 +198,6 @@ def test_a_clock_set_back_takes_nothing_from_a_sum(metrics: Metrics, make_exchan
     assert value(metrics, "aigw_gateway_overhead_seconds_sum") == 0
 
 
-def test_many_routes_are_not_remembered_for_ever(
-    metrics: Metrics, make_exchange: MakeExchange, make_resource: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("aigw.observe.metrics.MOST_ROUTES", 3)
-    for n in range(10):
-        finish(metrics, make_exchange(route=make_resource(Route(uri=f"/{n}"), f"r{n}")))
-    assert value(metrics, "apisix_http_status_total", route="r9", matched_uri="/9") == 1
-
-
 def test_a_strange_status_is_other(metrics: Metrics, make_exchange: MakeExchange) -> None:
     finish(metrics, make_exchange(), 999)
     assert value(metrics, "apisix_http_status_total", code="other") == 1
