@@ -44,7 +44,8 @@ class Candidates(Generic[T]):
         """Begin the next attempt, or None: no instance is left, or none may be tried any more."""
         if self._tried and not self._may_go_on(now):
             return None
-        while (instance := self._picked(now)) is not None:
+        while left := self._left(now) or self._left_anyway(now):
+            instance = self._pool.balancer.pick(left, now, self._key) if len(left) > 1 else left[0]
             if self._suits is None or self._suits(instance):
                 self._tried.add(instance.name)
                 self._last_started = now
@@ -79,16 +80,6 @@ class Candidates(Generic[T]):
             if instance.name not in self._tried and self._is_fit(instance, now)
         )
 
-    def _picked(self, now: float) -> T | None:
-        """Whose turn it is among those that are left."""
-        left = self._left(now)
-        if not left and not self._tried:
-            self._ignoring_health = True
-            left = self._left(now)
-        if len(left) > 1:
-            return self._pool.balancer.pick(left, now, self._key)
-        return left[0] if left else None
-
     def _may_go_on(self, now: float) -> bool:
         ends = self.takeover_ends
         return len(self._tried) < self._pool.most_attempts and (ends is None or now <= ends)
@@ -102,6 +93,13 @@ class Candidates(Generic[T]):
             if left:
                 return contenders(left)
         return ()
+
+    def _left_anyway(self, now: float) -> Sequence[T]:
+        """The same when nobody is left: if nobody was tried, it is because all are unwell."""
+        if self._tried:
+            return ()
+        self._ignoring_health = True
+        return self._left(now)
 
     def _is_fit(self, instance: T, now: float) -> bool:
         if instance.name in self._without:
@@ -119,12 +117,13 @@ class Turn(Generic[T]):
     for the next candidate, and if there is none, this result is the client's after all.
     """
 
-    _answered = _failed = _over = False
+    __slots__ = ("_admission", "_answered", "_failed", "_health", "_over", "_pool", "instance", "number", "started")
 
     def __init__(self, pool: Pool[T], instance: T, number: int, now: float) -> None:
         self.instance = instance
         self.number = number
         self.started = now
+        self._answered = self._failed = self._over = False
         self._pool = pool
         self._health = health = pool.healths[instance.name]
         pool.balancer.started(instance.name, now)
@@ -145,10 +144,10 @@ class Turn(Generic[T]):
             return reason
         self._answered = True
         self._admission = self._health.answered(self._admission)
-        if refused and rest is not None:
-            self._health.rest(now + rest)
         if status < 400:
             self._pool.balancer.answered(self.instance.name, now, now - self.started)
+        elif refused and rest is not None:
+            self._health.rest(now + rest)
         return reason
 
     def failed(self, now: float, error: GatewayError) -> Reason | None:

@@ -66,9 +66,10 @@ class Body:
         raw = self.members.get(name)
         if raw is None:
             return default
-        if name not in self._decoded:
-            self._decoded[name] = decode(raw)
-        return self._decoded[name]
+        if name in self._decoded:
+            return self._decoded[name]
+        value = self._decoded[name] = decode(raw)
+        return value
 
     def raw(self, name: str) -> Raw | None:
         """The text of a member, to be put elsewhere as it is."""

@@ -37,7 +37,7 @@ class OpenAIChat(Passthrough):
 
     def prepare(self, body: Body) -> Prepared:
         """Have the upstream tell the usage of a stream; the other ``stream_options`` stay as they are."""
-        if not self.streams(body):
+        if body.get("stream") is not True:
             return AS_IT_IS
         options = body.get("stream_options")
         if options is None:

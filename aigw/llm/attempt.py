@@ -39,6 +39,7 @@ class Try:
     sent_headers: HeaderBlock | None = None
     _head: Deferred[Any]
     _labels: CallLabels
+    _streams: bool
     _timeout: Timeout | None = None
     _wait: float | None = None
     _expired = False
@@ -53,7 +54,7 @@ class Try:
         self.turn = turn
         self.target = turn.instance
         self.started = turn.started
-        self.clock = backend.parts.clock
+        self.clock = backend.clock
         self._record = Attempt(instance=turn.instance.name)
 
     def now(self) -> float:
@@ -93,7 +94,7 @@ class Try:
         if outcome is Outcome.UPSTREAM_BROKE and error is not None:
             turn.failed(now, error)
         turn.ended(now)
-        self.backend.parts.meter.active(-1, self._labels)
+        self.backend.meter.active(-1, self._labels)
         self.backend.show_circuit(self.target.name)
 
     def _begin(self) -> None:
@@ -101,8 +102,9 @@ class Try:
         exchange, call, backend, target = self.exchange, self.call, self.backend, self.target
         exchange.attempts.append(self._record)
         exchange.model = model = target.model_for(call)
+        self._streams = streams = target.streams(call)
         if not call.opaque:
-            exchange.request_type = "ai_stream" if target.streams(call) else "ai_chat"
+            exchange.request_type = "ai_stream" if streams else "ai_chat"
         timeline = exchange.timeline
         timeline.upstream_head = None
         if timeline.upstream_started is None:
@@ -116,7 +118,7 @@ class Try:
             request_llm_model=exchange.request_model,
             llm_model=model,
         )
-        backend.parts.meter.active(+1, labels)
+        backend.meter.active(+1, labels)
         backend.show_circuit(target.name)
 
     def _outgoing(self, way: Way) -> tuple[bytes, bytes]:
@@ -131,7 +133,7 @@ class Try:
         if call.dialect.name == PASSTHROUGH:
             url = target.passed_url(exchange.path, exchange.target)
         else:
-            url = target.url(way.dialect.name, streams=target.streams(call), model=exchange.model)
+            url = target.url(way.dialect.name, streams=self._streams, model=exchange.model)
         return url, way.shape_for(call.body).outgoing(body, prepared.sets)
 
     def _send(self, method: str, url: bytes, headers: HeaderBlock, data: bytes) -> Deferred[Any]:
@@ -160,9 +162,9 @@ class Try:
 
     def _start_timeout(self) -> None:
         timeouts, deadlines = self.backend.timeouts, self.target.deadlines
-        first_byte = deadlines.first_byte
-        is_only = deadlines.attempt is None and deadlines.total is None
-        wait = first_byte if is_only else self._time_left(first_byte)
+        wait = first_byte = deadlines.first_byte
+        if deadlines.attempt is not None or deadlines.total is not None:
+            wait = self._time_left(first_byte)
         if wait is not None:
             self._wait = wait
             start = timeouts.start if wait == first_byte else timeouts.start_alone

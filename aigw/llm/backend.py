@@ -14,7 +14,7 @@ from aigw.llm.endpoint import has_path
 from aigw.llm.target import Target
 from aigw.parts import Parts
 from aigw.pipeline import PluginSite
-from aigw.ports import CircuitState
+from aigw.ports import CircuitState, Clock, Meter
 from aigw.upstream.timeouts import Timeouts
 
 
@@ -37,6 +37,8 @@ class Backend:
     site: PluginSite
     pool: Pool[Target]
     parts: Parts = attrs.field(init=False)
+    clock: Clock = attrs.field(init=False)
+    meter: Meter = attrs.field(init=False)
     timeouts: Timeouts = attrs.field(init=False)
     circuits: dict[str, CircuitState] = attrs.field(factory=dict)
     _audiences: dict[str, Audience] = attrs.field(factory=dict)
@@ -46,9 +48,17 @@ class Backend:
         parts: Parts = self.site.parts
         return parts
 
+    @clock.default
+    def _clock_of_the_gateway(self) -> Clock:
+        return self.parts.clock
+
+    @meter.default
+    def _meter_of_the_gateway(self) -> Meter:
+        return self.parts.meter
+
     @timeouts.default
     def _new_timeouts(self) -> Timeouts:
-        return Timeouts(self.parts.clock)
+        return Timeouts(self.clock)
 
     @functools.cached_property
     def targets(self) -> list[Target]:
@@ -75,11 +85,11 @@ class Backend:
         """Tell the meter if an instance's circuit has changed."""
         if self.pool.healths[instance].open_until is None and self.circuits.get(instance) == "closed":
             return
-        condition = available(self.pool.healths[instance], self.parts.clock.seconds()).condition
+        condition = available(self.pool.healths[instance], self.clock.seconds()).condition
         state = _STATES.get(condition, "closed")
         if self.circuits.get(instance) != state:
             self.circuits[instance] = state
-            self.parts.meter.circuit_changed(self.site.route_id, instance, state)
+            self.meter.circuit_changed(self.site.route_id, instance, state)
 
 
 def _takes(target: Target, dialect: str) -> bool:

@@ -48,13 +48,15 @@ class Call:
     model: str
     prepared: Prepared
     opaque: bool = False
-    _converted: dict[Hashable, Body] = attrs.field(factory=dict, init=False)
+    _converted: dict[Hashable, Body] | None = attrs.field(default=None, init=False)
 
     def converted(self, way: Way, model: str) -> Body:
         """The body as instances are asked on this way, worked out once for all that have it in common.
 
         :raises BadRequest: if it can't be, see `aigw.dialects.converters.converter.Converter`.
         """
+        if self._converted is None:
+            self._converted = {}
         key = way.dialect.name, way.reasoning, model
         body = self._converted.get(key)
         if body is None:

@@ -34,59 +34,67 @@ def answer(exchange: Exchange, backend: Backend) -> Deferred[Reply]:
     return Chain(exchange, read_call(exchange, passes=backend.passes), backend).answer()
 
 
+class Suits:
+    """Tells which instances can have a request. Others are passed over; ``misfit``: why the first of them was."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.misfit: BadRequest | None = None
+
+    def __call__(self, target: Target) -> bool:
+        try:
+            target.look_at(self._call)
+        except BadRequest as error:
+            self.misfit = self.misfit or error
+            return False
+        return True
+
+
 class Chain:
-    """The attempts of one request."""
+    """The attempts of one request, one after another."""
+
+    _attempt: Try
 
     def __init__(self, exchange: Exchange, call: Call, backend: Backend) -> None:
         self.exchange = exchange
         self.call = call
         self.backend = backend
         audience = backend.audience(OPAQUE if call.opaque else call.dialect.name)
-        suits = self._suits if audience.choosy else None
-        self.candidates = Candidates(backend.pool, without=audience.mute, suits=suits)
-        self._misfit: BadRequest | None = None
+        self._suits = Suits(call) if audience.choosy else None
+        self.candidates = Candidates(backend.pool, without=audience.mute, suits=self._suits)
 
     def answer(self) -> Deferred[Reply]:
-        """The first reply that needs no other instance, or the last one's; fails with the last one's error."""
-        turn = self.candidates.next_candidate(self.backend.parts.clock.seconds())
+        """The first reply that needs no other instance, or the last one's; fails with the last one's error. If none can
+        have the request, the client is told why the first one could not.
+        """
+        turn = self.candidates.next_candidate(self.backend.clock.seconds())
         if turn is None:
-            return fail(self._misfit or NoInstance("no instance of this route is available"))
+            misfit = None if self._suits is None else self._suits.misfit
+            return fail(misfit or NoInstance("no instance of this route is available"))
         return self._try(turn)
 
-    def _suits(self, target: Target) -> bool:
-        """Can the instance have this request? One that can't is passed over, and if none can, the client is told why
-        the first one could not.
-        """
-        try:
-            target.look_at(self.call)
-        except BadRequest as error:
-            self._misfit = self._misfit or error
-            return False
-        return True
-
     def _try(self, turn: Turn[Target]) -> Deferred[Reply]:
-        attempt = Try(self.exchange, self.call, self.backend, self.candidates, turn)
+        self._attempt = attempt = Try(self.exchange, self.call, self.backend, self.candidates, turn)
         try:
             trying = attempt.reply()
         except GatewayError as error:
             trying = fail(error)
-        trying.addCallbacks(self._answered, self._failed, callbackArgs=(attempt,), errbackArgs=(attempt,))
-        return trying
+        return trying.addCallbacks(self._answered, self._failed)
 
-    def _answered(self, reply: Reply, attempt: Try) -> Reply | Deferred[Reply]:
-        now, turn = self.backend.parts.clock.seconds(), attempt.turn
+    def _answered(self, reply: Reply) -> Reply | Deferred[Reply]:
+        now, attempt = self.backend.clock.seconds(), self._attempt
         attempt.note(now, None)
-        reason = turn.answered(now, reply.status, self._rest(reply) if reply.status == 429 else None)
-        after = self._next(turn, reason, now) if reason is not None else None
+        reason = attempt.turn.answered(now, reply.status, self._rest(reply) if reply.status == 429 else None)
+        after = None if reason is None else self._next(attempt.turn, reason, now)
         if after is None:
             return reply.afterwards(attempt.over)
         attempt.over(Outcome.DONE, None)
         _discard(reply)
         return self._try(after)
 
-    def _failed(self, failure: Failure, attempt: Try) -> Failure | Deferred[Reply]:
-        now, turn = self.backend.parts.clock.seconds(), attempt.turn
-        error = failure.value
+    def _failed(self, failure: Failure) -> Failure | Deferred[Reply]:
+        now, attempt = self.backend.clock.seconds(), self._attempt
+        error, turn = failure.value, attempt.turn
         attempt.note(now, error.code if isinstance(error, GatewayError) else "client_left")
         if not isinstance(error, GatewayError):
             attempt.over(Outcome.CLIENT_LEFT, None)
@@ -104,7 +112,7 @@ class Chain:
     def _next(self, turn: Turn[Target], reason: Reason, now: float) -> Turn[Target] | None:
         after = self.candidates.next_candidate(now)
         if after is not None:
-            self.backend.parts.meter.fell_back(self.backend.site.route_id, turn.instance.name, reason)
+            self.backend.meter.fell_back(self.backend.site.route_id, turn.instance.name, reason)
             log.info(
                 "route {route}: instance {instance} did not answer ({reason}), trying {next}",
                 route=self.backend.site.route_id,

@@ -68,9 +68,9 @@ class Shape:
 
     def outgoing(self, body: Body, extra: Mapping[str, Any]) -> bytes:
         """The body as it leaves, with ``extra`` fields set too; the client's own bytes if nothing has to change."""
-        sets = {**extra, **self.sets}
         if self._is_plain and self._renamed.isdisjoint(body.members):
-            return body.edited(sets)
+            return body.edited({**extra, **self.sets} if extra else self.sets)
+        sets = {**extra, **self.sets}
         drops = set(self.drops)
         self._rename_limit(body, sets, drops)
         self._set_limit(body, sets, drops)

@@ -89,7 +89,7 @@ class Target:
         """
         if self.problem is not None:
             raise InstanceUnusable(f"instance {self.name} can't be called: {self.problem}")
-        way = self._way(dialect)
+        way = self._ways.get(dialect) or self._way(dialect)
         if way is None:
             supported = ", ".join(name for name in BY_NAME if name != PASSTHROUGH and self.speaks(name))
             raise UnsupportedDialect(
@@ -129,13 +129,15 @@ class Target:
 
         :raises BadRequest: if the model is a part of the URL and none is named.
         """
-        key = dialect, streams, model if self.provider.names_model(dialect) else ""
-        url = self._urls.get(key)
+        url = self._urls.get((dialect, streams, ""))
         if url is None:
-            url = self._url(dialect, streams, model)
-            if len(self._urls) >= MOST_URLS:
-                self._urls.clear()
-            self._urls[key] = url
+            key = dialect, streams, model if self.provider.names_model(dialect) else ""
+            url = self._urls.get(key)
+            if url is None:
+                url = self._url(dialect, streams, model)
+                if len(self._urls) >= MOST_URLS:
+                    self._urls.clear()
+                self._urls[key] = url
         return url
 
     def passed_url(self, path: str, target: bytes) -> bytes:
