@@ -15,8 +15,9 @@ from twisted.web.http_headers import Headers
 
 from aigw.errors import UpstreamCutShort
 from aigw.exchange import Attempt, Exchange, Outcome, Timeline, Usage
-from aigw.observe.access_log import MOST_ATTEMPTS, AccessLog, access_log
+from aigw.observe.access_log import AccessLog, access_log
 from aigw.observe.line_writer import LineWriter
+from aigw.observe.log_record import MOST_ATTEMPTS
 
 MakeExchange = Callable[..., Exchange]
 
