@@ -18,6 +18,7 @@ import aigw.proxy.resource
 import aigw.remembered
 import aigw.service
 import aigw.upstream.head
+import aigw.upstream.repeated
 
 Change = Callable[[Any, str, Any], object]
 """`setattr`, or pytest's ``monkeypatch.setattr``."""
@@ -26,6 +27,7 @@ Change = Callable[[Any, str, Any], object]
 def read_heads_afresh(change: Change = setattr) -> None:
     """No head and no line of one is known from before."""
     change(aigw.proxy.head.Repeated, "is_plain", staticmethod(lambda block, head: False))
+    change(aigw.upstream.repeated.Repeated, "whole_in", lambda repeated, data: None)
     change(aigw.remembered, "LONGEST", -1)
 
 

@@ -39,6 +39,7 @@ class Agent:
     def __init__(self, pool: Pool, profile: Profile) -> None:
         self._pool = pool
         self._profile = profile
+        self._ending = b"\r\n" if profile.keepalive else b"Connection: close\r\n\r\n"
         self._destinations: dict[bytes, Destination] = {}
 
     def request(  # type: ignore[override]  # a Deferred of our own IResponse, and Deferred is invariant
@@ -77,7 +78,7 @@ class Agent:
     def _head(
         self, method: bytes, destination: Destination, headers: Headers | None, body: IBodyProducer | None
     ) -> bytes:
-        if not _is_method(method) or method == b"CONNECT":
+        if method not in _WITH_BODY and (not _is_method(method) or method == b"CONNECT"):
             raise ValueError("not a method that can be sent")
         block, names_host = block_of(headers)
         opening = b" %b HTTP/1.1\r\n" % destination.target if names_host else destination.opening
@@ -87,5 +88,4 @@ class Agent:
             framing = b"Transfer-Encoding: chunked\r\n"
         else:
             framing = b"Content-Length: %d\r\n" % body.length
-        ending = b"\r\n" if self._profile.keepalive else b"Connection: close\r\n\r\n"
-        return b"".join((method, opening, block, framing, ending))
+        return b"".join((method, opening, block, framing, self._ending))

@@ -45,12 +45,16 @@ class ChunkedDecoder:
             return data
         pieces: list[bytes] = []
         try:
-            self._read(data, pieces)
+            if self._owed or self._partial or self._in_trailers:
+                self._go_on(data, pieces)
+            else:
+                self._read_chunks(data, 0, pieces)
         except UpstreamError as e:
             self.error = e
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _read(self, data: bytes, pieces: list[bytes]) -> None:
+    def _go_on(self, data: bytes, pieces: list[bytes]) -> None:
+        """Read from where the last arrival ended."""
         position = self._read_owed(data, 0, pieces) if self._owed else 0
         if self._partial:
             data, self._partial = self._partial + data, b""

@@ -19,6 +19,7 @@ from aigw.errors import GatewayError, UpstreamCutShort, UpstreamReset, UpstreamU
 from aigw.upstream.failures import translate
 from aigw.upstream.head import Head
 from aigw.upstream.origin import Origin
+from aigw.upstream.repeated import Repeated
 from aigw.upstream.request import Request
 from aigw.upstream.response import ABORTED, DONE, Response
 from aigw.upstream.sending import ONE_PIECE, BytesBody, Upload
@@ -63,10 +64,10 @@ class Connection(protocol.Protocol):
         self._transport: Any = None
         self._ready: Deferred[None] | None = Deferred(self._give_up)
         self._request: Request | None = None
-        self._parser: ReplyParser | None = None
+        self._parser: ReplyParser | None = None  # of the request's answer, once a byte of it has come
+        self._repeated = Repeated()
         self._response: Response | None = None
         self._upload: Upload | None = None
-        self._silent = True  # not a byte has come since the request
         self._paused = False
         self._aborted = False
 
@@ -101,8 +102,6 @@ class Connection(protocol.Protocol):
         """Send a request; whatever comes of it, it is told."""
         request.carrier = self
         self._request = request
-        self._parser = ReplyParser(self._peer, bodiless=request.method == b"HEAD")
-        self._silent = True
         body = request.body
         if body is None:
             self._transport.write(request.head)
@@ -145,59 +144,74 @@ class Connection(protocol.Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Some bytes of an answer, if one is awaited."""
-        parser = self._parser
-        if parser is None:
+        request, parser = self._request, self._parser
+        if request is None:
             if not self._aborted:
                 self._keeper.retire(self)
             return
-        self._silent = False
+        if parser is None:
+            self._first_received(request, data)
+            return
         body = parser.feed(data)
         response = self._response
-        if response is not None:
-            if body:
-                response.receive(body)
-            if self._parser is parser:
-                self._check_end(parser, response)
-        elif parser.head is not None:
-            self._answer(parser, parser.head, body)
+        if response is None:
+            self._head_received(request, parser, body)
+            return
+        if body:
+            response.receive(body)
+        if self._request is request:
+            if parser.complete and parser.head is not None:
+                self._complete(request, parser.head, parser.excess, response)
+            elif parser.error is not None:
+                self.abandon(parser.error)
+
+    def _first_received(self, request: Request, data: bytes) -> None:
+        """The first bytes of an answer, which often are all of it."""
+        bodiless = request.method == b"HEAD"
+        if not bodiless and (again := self._repeated.whole_in(data)):
+            self._answer(request, *again)
+            return
+        parser = self._parser = ReplyParser(self._peer, bodiless=bodiless)
+        body = parser.feed(data)
+        if parser.head is not None and parser.complete and not parser.excess:
+            self._repeated.learn(data, parser.head, body)
+        self._head_received(request, parser, body)
+
+    def _head_received(self, request: Request, parser: ReplyParser, body: bytes) -> None:
+        if parser.head is not None:
+            self._answer(request, parser.head, body, parser)
         elif parser.error is not None:
             self.abandon(parser.error)
 
-    def _answer(self, parser: ReplyParser, head: Head, body: bytes) -> None:
-        """The head is in. What more is in is looked at first: a short reply is complete before anybody sees it."""
-        request = self._request
-        assert request is not None  # as there is a parser
-        self._response = response = Response(head, request, self)
+    def _answer(self, request: Request, head: Head, body: bytes, parser: ReplyParser | None = None) -> None:
+        """The head is in. What more is in is looked at first: a short reply is complete before anybody sees it.
+
+        ``parser``: what reads on, if the reply need not be complete.
+        """
+        self._response = response = Response(head, request, self, body)
         request.sent()
-        if body:
-            response.hold(body)
         if self._upload is not None and head.code >= 300:
             self._upload.stop()  # it was refused: an answer this early doesn't want the rest of the body
-        self._check_end(parser, response)
-        request.answer(response)
-        if self._parser is parser and not response.wants_more:
-            self.pause()  # the rest is still to come, and nobody is there to take it
-
-    def _check_end(self, parser: ReplyParser, response: Response) -> None:
-        if parser.complete:
-            self._complete(parser)
-            response.finish(DONE)
+        if parser is None or parser.complete:
+            self._complete(request, head, parser is not None and parser.excess, response)
         elif parser.error is not None:
             self.abandon(parser.error)
+        request.answer(response)
+        if self._request is request and not response.wants_more:
+            self.pause()  # the rest is still to come, and nobody is there to take it
 
-    def _complete(self, parser: ReplyParser) -> None:
+    def _complete(self, request: Request, head: Head, excess: bool, response: Response) -> None:
         """The answer is complete: rest, if the connection is known to be in step, or go."""
-        request, head = self._request, parser.head
-        assert request is not None
-        assert head is not None
         self._request = self._response = self._parser = None
-        self.resume()
+        if self._paused:
+            self.resume()
         if self._upload is not None:
             self.cancel()
-        elif head.persistent and not parser.excess and request.profile.keepalive:
+        elif head.persistent and not excess and request.profile.keepalive:
             self._keeper.rested(self, request, head)
         else:
             self._keeper.retire(self)
+        response.finish(DONE)
 
     def pause(self) -> None:
         """Stop reading. Idempotent."""
@@ -224,7 +238,7 @@ class Connection(protocol.Protocol):
             ready.errback(self._refusal(reason))
         elif response is not None:
             response.finish(self._last_word(reason))
-        elif request is not None and not (self._silent and self._keeper.unanswered(self, request)):
+        elif request is not None and not (self._parser is None and self._keeper.unanswered(self, request)):
             request.fail(self._loss(reason))
 
     def _refusal(self, reason: Failure) -> GatewayError:
@@ -241,7 +255,7 @@ class Connection(protocol.Protocol):
         return Failure(self._loss(reason))
 
     def _loss(self, reason: Failure) -> GatewayError:
-        if self._silent:
+        if self._parser is None:
             return translate(reason, self._peer)
         if self.origin.secure or reason.check(ConnectionDone):
             # On TLS an end without close_notify comes here as a lost connection.

@@ -24,12 +24,18 @@ _VERSIONS = {b"0": (b"HTTP", 1, 0), b"1": (b"HTTP", 1, 1)}
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([^\r\n\0]*+))?").fullmatch
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+([^\r\n\0]*+)").fullmatch
 _BLANKS = (b" ", b"\t")
+_LONGEST_LENGTH = 18
 _KEPT_FOR = re.compile(rb"\btimeout=([0-9]{1,6})\b", re.IGNORECASE).search
 
 
 T = TypeVar("T")
-_Status = tuple[bytes, int, bytes]
+_Version = tuple[bytes, int, int]
+_Status = tuple[_Version, int, bytes]
 _Line = tuple[bytes, Field]
+_Told = tuple[bool, frozenset[bytes], float | None]
+_NONE: frozenset[bytes] = frozenset()
+_NOTHING_TOLD: _Told = False, _NONE, None
+_USUAL_TOKENS = {value: frozenset({value.lower()}) for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close")}
 _statuses: dict[bytes, _Status] = {}
 _lines: dict[bytes, _Line] = {}
 
@@ -44,11 +50,11 @@ class Head(NamedTuple):
     None = it doesn't say.
     """
 
-    version: tuple[bytes, int, int]
+    version: _Version
     code: int
     phrase: bytes
-    fields: list[Field]
-    names: list[bytes]
+    fields: tuple[Field, ...]
+    names: tuple[bytes, ...]
     length: int | None
     chunked: bool
     persistent: bool
@@ -65,20 +71,22 @@ def parse_head(block: bytes, peer: str, *, bodiless: bool = False) -> Head:
     :raises UpstreamReplyTooLarge: if it has more than `MAX_FIELDS` fields.
     """
     lines = block.split(b"\r\n")
-    minor, code, phrase = _statuses.get(lines[0]) or _read_status(lines[0], peer)
-    fields, names, controls = _split(lines, peer)
-    framing = _read_controls(controls, peer)
-    if framing.tokens:
-        kept = [(field, name) for field, name in zip(fields, names, strict=True) if name not in framing.tokens]
+    version, code, phrase = _statuses.get(lines[0]) or _read_status(lines[0], peer)
+    fields, names, length, controls = _split(lines, peer)
+    chunked, tokens, kept_for = _read_controls(controls, peer) if controls else _NOTHING_TOLD
+    if chunked and length is not None:
+        raise UpstreamBadReply(f"{peer} answered with both Content-Length and Transfer-Encoding")
+    if tokens and not tokens.isdisjoint(names):
+        kept = [(field, name) for field, name in zip(fields, names, strict=True) if name not in tokens]
         fields, names = [field for field, _ in kept], [name for _, name in kept]
-    length, chunked = framing.length, framing.chunked
+    # Chunks in HTTP/1.0 are readable, but whoever sends them can't be trusted with a second request.
+    persistent = b"close" not in tokens if version[2] else b"keep-alive" in tokens and not chunked
     if bodiless or code < 200 or code == 204 or code == 304:
         if length is not None:
             fields.append((b"Content-Length", b"%d" % length))
             names.append(b"content-length")
         length, chunked = 0, False
-    persistent = framing.persistent(minor)
-    return Head(_VERSIONS[minor], code, phrase, fields, names, length, chunked, persistent, framing.kept_for)
+    return Head(version, code, phrase, tuple(fields), tuple(names), length, chunked, persistent, kept_for)
 
 
 def _read_status(line: bytes, peer: str) -> _Status:
@@ -86,27 +94,30 @@ def _read_status(line: bytes, peer: str) -> _Status:
     if match is None:
         raise UpstreamBadReply(f"{peer} answered with a malformed status line")
     minor, digits, phrase = match.groups(b"")
-    read = minor, int(digits), phrase
+    read = _VERSIONS[minor], int(digits), phrase
     remember(_statuses, line, read)
     return read
 
 
-def _split(lines: list[bytes], peer: str) -> tuple[list[Field], list[bytes], list[Field]]:
-    """The fields about the message and their lower-case names; those about the connection and the framing."""
+def _split(lines: list[bytes], peer: str) -> tuple[list[Field], list[bytes], int | None, list[Field]]:
+    """The fields about the message and their lower-case names; the length; what else is about the connection."""
     if len(lines) > MAX_FIELDS + 1:
         raise UpstreamReplyTooLarge(f"{peer} answered with more than {MAX_FIELDS} header fields")
     fields: list[Field] = []
     names: list[bytes] = []
+    length: int | None = None
     controls: list[Field] = []
     known = _lines.get
     for line in lines[1:]:
         name, field = known(line) or _read_line(line, peer)
-        if name in _CONTROLS:
-            controls.append((name, field[1]))
-        else:
+        if name not in _CONTROLS:
             fields.append(field)
             names.append(name)
-    return fields, names, controls
+        elif name == b"content-length":
+            length = _agreed_length(field[1], length, peer)
+        else:
+            controls.append((name, field[1]))
+    return fields, names, length, controls
 
 
 def _read_line(line: bytes, peer: str) -> _Line:
@@ -123,46 +134,30 @@ def _read_line(line: bytes, peer: str) -> _Line:
     return read
 
 
-class _Framing(NamedTuple):
-    length: int | None
-    chunked: bool
-    tokens: frozenset[bytes]
-    kept_for: float | None
-
-    def persistent(self, minor: bytes) -> bool:
-        if minor == b"1":
-            return b"close" not in self.tokens
-        # Chunks in HTTP/1.0 are readable, but whoever sends them can't be trusted with a second request.
-        return b"keep-alive" in self.tokens and not self.chunked
-
-
-def _read_controls(controls: Sequence[Field], peer: str) -> _Framing:
-    length: int | None = None
+def _read_controls(controls: Sequence[Field], peer: str) -> _Told:
+    """Whether the body is chunked; what Connection lists; for how many seconds the connection is kept."""
     chunked = False
-    tokens: frozenset[bytes] = frozenset()
+    tokens = _NONE
     kept_for: float | None = None
     for name, value in controls:
-        if name == b"content-length":
-            length = _agreed_length(value, length, peer)
-        elif name == b"transfer-encoding":
+        if name == b"transfer-encoding":
             if chunked or value.lower() != b"chunked":
                 raise UpstreamBadReply(f"{peer} answered with a transfer encoding other than chunked")
             chunked = True
         elif name == b"connection":
-            tokens |= {token.strip(b" \t") for token in value.lower().split(b",")}
+            tokens |= _USUAL_TOKENS.get(value) or {token.strip(b" \t") for token in value.lower().split(b",")}
         elif name == b"keep-alive" and (told := _KEPT_FOR(value)):
             kept_for = float(told[1])
-    if chunked and length is not None:
-        raise UpstreamBadReply(f"{peer} answered with both Content-Length and Transfer-Encoding")
-    return _Framing(length, chunked, tokens, kept_for)
+    return chunked, tokens, kept_for
 
 
 def _agreed_length(value: bytes, known: int | None, peer: str) -> int:
     """The one length in a Content-Length that may be repeated, in one field or in several (RFC 9112 section 6.3)."""
-    items = value.split(b",") if b"," in value else (value,)
-    for item in items:
+    if known is None and value.isdigit() and len(value) <= _LONGEST_LENGTH:
+        return int(value)
+    for item in value.split(b","):
         digits = item.strip(b" \t")
-        if not digits.isdigit() or len(digits) > 18:
+        if not digits.isdigit() or len(digits) > _LONGEST_LENGTH:
             raise UpstreamBadReply(f"{peer} answered with an invalid Content-Length")
         if known is not None and known != int(digits):
             raise UpstreamBadReply(f"{peer} answered with contradicting Content-Lengths")

@@ -119,10 +119,12 @@ class Pool:
         seconds = profile.keepalive_timeout
         if head.kept_for is not None:
             seconds = min(seconds, head.kept_for - 1.0)
-        stack = self._stacks.setdefault(connection.origin, [])
         if self._closed or seconds <= 0 or not profile.keepalive_pool:
             self.retire(connection)
             return
+        stack = self._stacks.get(connection.origin)
+        if stack is None:
+            stack = self._stacks[connection.origin] = []
         if len(stack) >= profile.keepalive_pool:
             seconds = min(seconds, SURPLUS)
         if len(self._idle) >= self._max_idle:
@@ -130,7 +132,8 @@ class Pool:
         connection.idle_until = self._clock.seconds() + seconds
         stack.append(connection)
         self._idle[connection] = None
-        self._keep_sweeping()
+        if self._sweeper is None:
+            self._keep_sweeping()
 
     def unanswered(self, connection: Connection, request: Request) -> bool:
         """Send again, once, what a connection got that the upstream had closed already."""

@@ -6,7 +6,7 @@ most. A response whose body nobody wants must be aborted: until then it holds it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from treq.content import collect, content, json_content, text_content
@@ -66,12 +66,13 @@ class Response:
         "version",
     )
 
-    def __init__(self, head: Head, request: IClientRequest, flow: BodyFlow) -> None:
+    def __init__(self, head: Head, request: IClientRequest, flow: BodyFlow, begun: bytes = b"") -> None:
+        """``begun``: bytes of the body that came together with the head."""
         self.version = head.version
         self.code = head.code
         self.phrase = head.phrase
-        self.fields: list[Field] = head.fields
-        self.names: list[bytes] = head.names
+        self.fields: Sequence[Field] = head.fields
+        self.names: Sequence[bytes] = head.names
         self.length: Any = UNKNOWN_LENGTH if head.length is None else head.length
         self.request = request
         self.previousResponse: IResponse | None = None
@@ -81,7 +82,7 @@ class Response:
         self._claimed = False
         self._paused = False
         self._delivering = False
-        self._held: list[bytes] = []
+        self._held: list[bytes] = [begun] if begun else []
         self._end: Failure | None = None  # the reason why nothing more arrives, as long as nobody was told
 
     def __repr__(self) -> str:
@@ -115,7 +116,7 @@ class Response:
         """Take the body if all of it is here already, instead of `deliverBody`; else None, and nothing has changed."""
         if self._end is not DONE or self._claimed:
             return None
-        self._claim()
+        self._claimed = True
         body, self._held = b"".join(self._held), []
         return body
 
@@ -174,10 +175,6 @@ class Response:
         """May the connection be read on?"""
         return self._protocol is not None and not self._paused
 
-    def hold(self, data: bytes) -> None:
-        """Body bytes that came together with the head."""
-        self._held.append(data)
-
     def receive(self, data: bytes) -> None:
         """Some of the body."""
         if self._protocol is not None and not self._paused and not self._held:
@@ -191,7 +188,8 @@ class Response:
         """Nothing more will be received: ``reason`` is what the protocol's ``connectionLost`` gets."""
         self._flow = None
         self._end = reason
-        self._tell_end()
+        if self._protocol is not None:
+            self._tell_end()
 
     # Inside.
 

@@ -76,30 +76,33 @@ class ReplyParser:
         return self._step is ReplyParser._read_until_close
 
     def _read_head(self, data: bytes) -> bytes:
+        end = -1 if self._buffer is not None else data.find(_END)
         try:
-            rest = self._accumulate(data)
+            if 0 <= end <= MAX_HEAD:
+                self._begin(parse_head(data[:end], self._peer, bodiless=self._bodiless))
+                rest = data[end + 4 :]
+            else:
+                rest = self._accumulate(data)
         except UpstreamError as e:
             return self._fail(e)
         return self._step(self, rest) if rest else b""
 
     def _accumulate(self, data: bytes) -> bytes:
-        """Add to the head; when it's complete, decide how to go on. Returns what follows the head."""
-        buffer: bytes | bytearray
-        if self._buffer is None:
-            buffer, searched = data, 0
-        else:
-            buffer, searched = self._buffer, max(len(self._buffer) - 3, 0)
-            self._buffer += data
+        """Add to a head that comes in pieces; when it's complete, decide how to go on. Returns what follows it."""
+        buffer = self._buffer
+        if buffer is None:
+            buffer = self._buffer = bytearray()
+        searched = max(len(buffer) - 3, 0)
+        buffer += data
         end = buffer.find(_END, searched)
         if not 0 <= end <= MAX_HEAD:
             self._judge_beginning(buffer, searched)
-            self._buffer = bytearray(buffer) if self._buffer is None else self._buffer
             return b""
         self._buffer = None
         self._begin(parse_head(bytes(buffer[:end]), self._peer, bodiless=self._bodiless))
         return bytes(buffer[end + 4 :])
 
-    def _judge_beginning(self, buffer: bytes | bytearray, searched: int) -> None:
+    def _judge_beginning(self, buffer: bytearray, searched: int) -> None:
         """Refuse early what can't become a head, instead of waiting for its end."""
         if not buffer.startswith(_START[: len(buffer)]):
             raise UpstreamBadReply(f"{self._peer} answered with something that is not HTTP/1")

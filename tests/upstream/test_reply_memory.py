@@ -40,10 +40,8 @@ def test_it_changes_nothing(status: bytes, lines: list[bytes], bodiless: bool) -
 def test_a_reader_can_change_nothing_that_is_remembered() -> None:
     block = b"HTTP/1.1 200 OK\r\nX-A: 1"
     head = parse_head(block, "up")
-    head.fields.clear()
-    head.names.append(b"x-b")
-    assert parse_head(block, "up").fields == [(b"X-A", b"1")]
-    assert parse_head(block, "up").names == [b"x-a"]
+    assert hash((head.fields, head.names))  # they are tuples, all the way down
+    assert (head.fields, head.names) == (((b"X-A", b"1"),), (b"x-a",))
 
 
 def test_no_cookie_is_kept() -> None:

@@ -89,7 +89,7 @@ def test_a_head_request_has_no_body() -> None:
     found = at_every_offset(OK + b"Content-Length: 5\r\n\r\n", bodiless=True)
     assert found[1:] == (b"", True, False, None)
     assert found.head is not None
-    assert found.head.fields == [(b"Content-Length", b"5")]
+    assert found.head.fields == ((b"Content-Length", b"5"),)
 
 
 @pytest.mark.parametrize("head", [OK + b"\r\n", b"HTTP/1.0 200 OK\r\nX: y\r\n\r\n", OK + b"Connection: close\r\n\r\n"])

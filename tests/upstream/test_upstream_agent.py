@@ -133,7 +133,7 @@ def test_a_response(exchange: Exchanged) -> None:
     verifyObject(IResponse, response)
     verifyObject(IClientRequest, response.request)
     assert (response.version, response.code, response.phrase) == ((b"HTTP", 1, 1), 201, b"Created Well")
-    assert response.fields == [(b"X-B", b"1"), (b"x-a", b"2"), (b"X-B", b"3")]
+    assert response.fields == ((b"X-B", b"1"), (b"x-a", b"2"), (b"X-B", b"3"))
     assert response.headers == Headers({b"X-A": [b"2"], b"X-B": [b"1", b"3"]})
     assert response.headers is response.headers
     assert response.length == 2
