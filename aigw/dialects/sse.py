@@ -17,43 +17,44 @@ _BLANK_LINE = re.compile(rb"\n\n|[\n\r]\r\n?")
 """The end of a line and the blank line after it: CR before LF is one line end, so that pair is the only one missing."""
 _BLANK_LINE_PART = 2
 """As many bytes of it may be here while the rest is not."""
-_USUAL_ENDS = (b"\n\n", b"\r\n\r\n")
+USUAL_ENDS = (b"\n\n", b"\r\n\r\n")
+"""What ends with one of them ends with a whole event, if it began with one."""
 
 
 class EventSplitter:
     """Lets whole events pass, as many as there are, in one piece; keeps the beginning of the next one.
 
     It keeps ``limit`` bytes at most (or what one `feed` brought, if that is more). A longer event passes in pieces, as
-    they come; ``overlong`` is true after a `feed` that left such an event unfinished.
+    they come; ``overlong`` is true after a `feed` that left such an event unfinished. ``held``: what it keeps.
     """
 
-    __slots__ = ("_held", "_limit", "overlong")
+    __slots__ = ("_limit", "held", "overlong")
 
     def __init__(self, limit: int = EVENT_LIMIT) -> None:
-        self._held = bytearray()
+        self.held = bytearray()
         self._limit = limit
         self.overlong = False
 
     def feed(self, data: bytes) -> bytes:
         """What may pass now."""
-        if not self._held and data.endswith(_USUAL_ENDS):
+        if not self.held and data.endswith(USUAL_ENDS):
             self.overlong = False
             return data
-        searched = max(0, len(self._held) - _BLANK_LINE_PART)
-        self._held += data
-        cut = whole_events(self._held, searched)
+        searched = max(0, len(self.held) - _BLANK_LINE_PART)
+        self.held += data
+        cut = whole_events(self.held, searched)
         if cut:
             self.overlong = False
-        elif self.overlong or len(self._held) > self._limit:
+        elif self.overlong or len(self.held) > self._limit:
             self.overlong = True
-            cut = max(0, len(self._held) - _BLANK_LINE_PART)
-        passing = bytes(self._held[:cut])
-        del self._held[:cut]
+            cut = max(0, len(self.held) - _BLANK_LINE_PART)
+        passing = bytes(self.held[:cut])
+        del self.held[:cut]
         return passing
 
     def rest(self) -> bytes:
         """The beginning of an event that is kept."""
-        return bytes(self._held)
+        return bytes(self.held)
 
 
 def whole_events(buffer: bytes | bytearray, start: int = 0) -> int:

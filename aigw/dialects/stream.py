@@ -13,7 +13,7 @@ import msgspec
 
 from aigw.dialects.dialect import Verdict
 from aigw.dialects.rawjson import object_of
-from aigw.dialects.sse import EVENT_LIMIT, EventSplitter, event_name, events, values_of
+from aigw.dialects.sse import EVENT_LIMIT, USUAL_ENDS, EventSplitter, event_name, events, values_of
 from aigw.dialects.usage import Usage, record
 from aigw.errors import UpstreamCutShort, UpstreamError
 
@@ -67,18 +67,16 @@ class StreamWatch:
         self._hide_usage = hide_usage
         self._splitter = EventSplitter(limit)
         self._complete = False
-        self._over = False
-        self._failure: UpstreamError | None = None
-
-    @property
-    def over(self) -> bool:
+        self.over = False
         """Has the end marker, or an error, come by?"""
-        return self._over
+        self._failure: UpstreamError | None = None
 
     def feed(self, data: bytes) -> list[bytes]:
         """The whole events that are here now, in one piece."""
-        if self._over:
+        if self.over:
             return self._nothing_more()
+        if data.endswith(USUAL_ENDS) and not self._splitter.held and max(map(data.rfind, self._marks)) < 0:
+            return [data]  # as nearly all do: whole events, none of which matters
         passing = self._splitter.feed(data)
         if not passing:
             return []
@@ -90,7 +88,7 @@ class StreamWatch:
 
     def close(self) -> list[bytes]:
         """Nothing, or an end marker that lacks its blank line."""
-        if self._over:
+        if self.over:
             return self._nothing_more()
         rest = self._splitter.rest()
         torn = self._splitter.overlong or (rest.strip() != b"" and not self._read(rest).complete)
@@ -113,17 +111,18 @@ class StreamWatch:
             meaning = self._read(event) if self._is_marked(event) else _NOTHING
             if meaning.error is not None and not meaning.complete:
                 return self._failed(meaning.error, leaving)
-            self._record(self._usage, meaning.usage)
+            if meaning.usage is not None:
+                self._record(self._usage, meaning.usage)
             if not (meaning.only_usage and self._hide_usage):
                 leaving.append(event)
             self._complete = self._complete or meaning.complete
             if meaning.last:
-                self._over = True
+                self.over = True
                 break
         return [b"".join(leaving)] if leaving else []
 
     def _failed(self, told: str, leaving: list[bytes]) -> list[bytes]:
-        self._over = True
+        self.over = True
         self._failure = UpstreamError(f"the upstream reported an error: {told}")
         if not leaving:
             raise self._failure

@@ -5,7 +5,7 @@ Whatever goes wrong here is a `GatewayError` that another instance may make good
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -17,11 +17,14 @@ from aigw.errors import GatewayError, UpstreamBadReply, UpstreamReplyTooLarge, U
 from aigw.exchange import HeaderList, Reply
 from aigw.llm.endpoint import relayed_headers
 from aigw.llm.scrubbing import Scrubber
-from aigw.llm.watching import FirstToken, UsageInTail
+from aigw.llm.watching import Opening, UsageInTail, Watched
 from aigw.upstream.body import UpstreamBody
+from aigw.upstream.timeouts import Timeout
 
 if TYPE_CHECKING:
     from aigw.llm.attempt import Try
+
+T = TypeVar("T")
 
 HELD_STREAM = 256 * 1024
 """The most bytes of a stream that are held while its first real event is awaited; past that it is relayed."""
@@ -60,20 +63,21 @@ class Answer:
         streams = response.code == 200 and self._media_type == attempt.way.dialect.stream_type
         if not streams and (reply := self._at_once()) is not None:
             return reply
-        body = self._body(streams)
-        response.deliverBody(body)
-        return Deferred.fromCoroutine(self._stream(body) if streams else self._answer(body))
+        response.deliverBody(body := self._body(streams))
+        return self._stream(body) if streams else Deferred.fromCoroutine(self._answer(body))
 
     def _body(self, streams: bool) -> UpstreamBody:
-        deadlines = [self.attempt.deadline()]
-        if streams and self.attempt.target.max_stream is not None:
-            deadlines.append(self.attempt.clock.seconds() + self.attempt.target.max_stream)
+        deadline, longest = self.attempt.deadline(), self.attempt.target.max_stream
+        if streams and longest is not None:
+            end = self.attempt.clock.seconds() + longest
+            deadline = end if deadline is None else min(end, deadline)
         return UpstreamBody(
             self.attempt.clock,
             idle=self.attempt.target.deadlines.idle,
-            deadline=min((d for d in deadlines if d is not None), default=None),
+            deadline=deadline,
             max_bytes=self.attempt.target.max_bytes,
             encoding=self._encoding if self._encoding in DECODED else b"",
+            timeouts=self.attempt.backend.timeouts,
         )
 
     # An answer that is complete in itself.
@@ -159,24 +163,17 @@ class Answer:
 
     # A stream of events.
 
-    async def _stream(self, body: UpstreamBody) -> Reply:
-        way, began, converted = self.attempt.way, False, self._converted(body)
-        if self.attempt.candidates.has_more(self.attempt.clock.seconds()):
-            began = await self._hold(body)
-        client = self.attempt.call.dialect
-        headers = self._headers(None if way.converter is None else client.stream_type)
-        reply = Reply(status=self.response.code, headers=headers, source=body, error_event=client.error_event)
-        if began:
-            self._first_token_came()
-        else:
-            self._await_first_token(reply, body)
-        watch = way.dialect.watch(self.attempt.exchange.usage, hide_usage=self.attempt.hide_usage)
-        body.ends_when(lambda: watch.over)
-        scrubber = self._scrubber
-        reply.through(scrubber.errors_of(watch))
-        if converted is not None:
-            reply.through(scrubber.errors_of(converted))
-        return reply
+    def _stream(self, body: UpstreamBody) -> Reply | Deferred[Reply]:
+        """The reply; at once if its first real event came with the head, or nobody could take over any more."""
+        converted = self._converted(body)
+        if body.early and self.attempt.way.dialect.holder().feed(body.early) is Verdict.REAL:
+            return self._relayed(body, converted, begun=True)
+        if not self.attempt.candidates.has_more(self.attempt.clock.seconds()):
+            return self._relayed(body, converted, begun=False)
+        opening = Opening(self.attempt.way.dialect.holder())
+        held = body.watch(opening.judge, HELD_STREAM)
+        self._limit(held, body)
+        return held.addCallback(lambda _: self._opened(body, converted, opening))
 
     def _converted(self, body: UpstreamBody) -> ConvertedStream | None:
         """What turns the stream into the client's.
@@ -190,60 +187,73 @@ class Answer:
             body.abort()
             raise
 
-    async def _hold(self, body: UpstreamBody) -> bool:
-        """Hold the stream until its first real event (True), or until it has been held long enough (False).
+    def _limit(self, held: Deferred[None], body: UpstreamBody) -> None:
+        """Hold a stream no longer than it may be."""
+        timeouts, hold = self.attempt.backend.timeouts, self._hold_time()
+        start = timeouts.start if hold == self.attempt.target.deadlines.hold else timeouts.start_alone
+        release, late = start(hold, body.release), self._fail_without_token(body)
 
-        :raises UpstreamError: if it fails, ends or stalls before; nobody has seen a byte of it then.
+        def stop(result: T) -> T:
+            release.stop()
+            if late is not None:
+                late.stop()
+            return result
+
+        held.addBoth(stop)
+
+    def _opened(self, body: UpstreamBody, converted: ConvertedStream | None, opening: Opening) -> Reply:
+        """The reply, once its first real event is here, or it has been held long enough.
+
+        :raises UpstreamBadReply: if it failed or ended before; nobody has seen a byte of it then.
         """
-        holder = self.attempt.way.dialect.holder()
-        verdict = Verdict.WAIT
-
-        def judge(data: bytes) -> bool:
-            nonlocal verdict
-            verdict = holder.feed(data)
-            return verdict is not Verdict.WAIT
-
-        release = self.attempt.clock.callLater(self._hold_time(), body.release)
-        wait = self._first_token_wait()
-        late = None if wait is None else self.attempt.clock.callLater(wait, body.fail, _no_token())
-        try:
-            await body.watch(judge, HELD_STREAM)
-        finally:
-            for timer in (release, late):
-                if timer is not None and timer.active():
-                    timer.cancel()
+        verdict = opening.verdict
         if verdict is Verdict.WAIT and body.complete:
-            verdict = holder.close()
+            verdict = opening.holder.close()
         if verdict is Verdict.FAILED:
             body.abort()
-            told = self._scrubber.text(holder.message)
+            told = self._scrubber.text(opening.holder.message)
             raise UpstreamBadReply(f"the upstream's stream did not begin: {told}")
-        return verdict is Verdict.REAL
+        return self._relayed(body, converted, begun=verdict is Verdict.REAL)
+
+    def _relayed(self, body: UpstreamBody, converted: ConvertedStream | None, *, begun: bool) -> Reply:
+        way, client, scrubber = self.attempt.way, self.attempt.call.dialect, self._scrubber
+        headers = self._headers(None if way.converter is None else client.stream_type)
+        reply = Reply(status=self.response.code, headers=headers, source=body, error_event=client.error_event)
+        watch = way.dialect.watch(self.attempt.exchange.usage, hide_usage=self.attempt.hide_usage)
+        if begun:
+            self._first_token_came()
+        opening = None if begun else self._opening_of(reply, body)
+        reply.through(Watched(watch, scrubber=scrubber, over=body.suffice, opening=opening))
+        if converted is not None:
+            reply.through(scrubber.errors_of(converted))
+        return reply
 
     def _hold_time(self) -> float:
         ends = self.attempt.candidates.takeover_ends
         hold = self.attempt.target.deadlines.hold
         return hold if ends is None else max(0.0, min(hold, ends - self.attempt.clock.seconds()))
 
-    def _first_token_wait(self) -> float | None:
+    def _fail_without_token(self, body: UpstreamBody) -> Timeout | None:
+        """Have a stream end if its first real event comes too late."""
         limit = self.attempt.target.deadlines.first_token
-        return None if limit is None else max(0.0, self.attempt.started + limit - self.attempt.clock.seconds())
+        if limit is None:
+            return None
+        wait = max(0.0, self.attempt.started + limit - self.attempt.clock.seconds())
+        return self.attempt.backend.timeouts.start_alone(wait, lambda: body.fail(_no_token()))
 
-    def _await_first_token(self, reply: Reply, body: UpstreamBody) -> None:
-        """Have the relayed stream watched for its first real event, and cut if that comes too late."""
-        wait = self._first_token_wait()
-        late = None if wait is None else self.attempt.clock.callLater(wait, body.fail, _no_token())
-
-        def done(*_: object) -> None:
-            if late is not None and late.active():
-                late.cancel()
+    def _opening_of(self, reply: Reply, body: UpstreamBody) -> Opening:
+        """Of a stream that is relayed before its first real event has come."""
+        late = self._fail_without_token(body)
+        if late is not None:
+            reply.afterwards(lambda *_: late.stop())
 
         def began(verdict: Verdict) -> None:
-            done()
+            if late is not None:
+                late.stop()
             if verdict is Verdict.REAL:
                 self._first_token_came()
 
-        reply.through(FirstToken(self.attempt.way.dialect.holder(), began)).afterwards(done)
+        return Opening(self.attempt.way.dialect.holder(), began)
 
     def _first_token_came(self) -> None:
         self.attempt.exchange.timeline.first_token = self.attempt.clock.seconds()

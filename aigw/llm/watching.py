@@ -4,31 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aigw.dialects.dialect import Dialect, Holder, Verdict
+from aigw.dialects.dialect import Dialect, Holder, Verdict, Watch
 from aigw.dialects.usage import Usage
+from aigw.errors import GatewayError
+from aigw.llm.scrubbing import Scrubber
 
 TAIL = 16 * 1024
 
 
-class FirstToken:
-    """Tells once how a stream began: `Verdict.REAL`, or `Verdict.FAILED`."""
+class Opening:
+    """How a stream begins, so far; told ``once`` when it is known (`Verdict.REAL`, or `Verdict.FAILED`)."""
 
-    def __init__(self, holder: Holder, began: Callable[[Verdict], None]) -> None:
-        self._holder: Holder | None = holder
-        self._began = began
+    def __init__(self, holder: Holder, once: Callable[[Verdict], None] | None = None) -> None:
+        self.holder = holder
+        self.verdict = Verdict.WAIT
+        self._once = once
+
+    def judge(self, data: bytes) -> bool:
+        """Is it known by now?"""
+        if self.verdict is Verdict.WAIT:
+            self.verdict = self.holder.feed(data)
+            if self.verdict is not Verdict.WAIT and self._once is not None:
+                self._once(self.verdict)
+        return self.verdict is not Verdict.WAIT
+
+
+class Watched:
+    """A stream on its way through its dialect's watch (a `Stage`): one for all that has to be looked at in an event.
+
+    ``over`` is called when the end marker, or an error, has come by. ``opening``: judges until it is known, and costs
+    nothing then. The upstream's errors are raised without the instance's credentials.
+    """
+
+    def __init__(
+        self, watch: Watch, *, scrubber: Scrubber, over: Callable[[], None], opening: Opening | None = None
+    ) -> None:
+        self._watch = watch
+        self._feed = watch.feed
+        self._scrubber = scrubber
+        self._over = over
+        self._opening = opening
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Watch until that is known, then cost nothing."""
-        if self._holder is not None:
-            verdict = self._holder.feed(data)
-            if verdict is not Verdict.WAIT:
-                self._holder = None
-                self._began(verdict)
-        return [data]
+        """What the watch lets pass."""
+        if self._opening is not None and self._opening.judge(data):
+            self._opening = None
+        try:
+            passing = self._feed(data)
+        except GatewayError as error:
+            raise self._scrubber.error(error) from None
+        if self._watch.over:
+            self._over()
+        return passing
 
     def close(self) -> list[bytes]:
-        """Nothing is kept back."""
-        return []
+        """What it held back."""
+        try:
+            return self._watch.close()
+        except GatewayError as error:
+            raise self._scrubber.error(error) from None
 
 
 class UsageInTail:

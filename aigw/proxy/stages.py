@@ -12,6 +12,7 @@ class Stages:
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = tuple(stages)
+        self._only = stages[0].feed if len(stages) == 1 else None
 
     def __bool__(self) -> bool:
         return bool(self._stages)
@@ -21,9 +22,12 @@ class Stages:
 
         :raises Exception: whatever a stage raises.
         """
-        pieces = [data]
-        for stage in self._stages:
-            pieces = stage.feed(pieces[0]) if len(pieces) == 1 and pieces[0] else _fed(stage, pieces)
+        if self._only is not None and data:
+            pieces = self._only(data)
+        else:
+            pieces = [data]
+            for stage in self._stages:
+                pieces = stage.feed(pieces[0]) if len(pieces) == 1 and pieces[0] else _fed(stage, pieces)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> bytes:

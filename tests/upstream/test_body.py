@@ -6,7 +6,10 @@ import gzip
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
@@ -21,6 +24,7 @@ from aigw.errors import (
     UpstreamTimeout,
 )
 from aigw.upstream.body import UpstreamBody
+from aigw.upstream.timeouts import Timeouts
 
 
 class Transport:
@@ -41,12 +45,14 @@ class Transport:
 
 
 class Collector:
-    """A sink that remembers."""
+    """A sink that remembers; ``body`` is paused at the piece of that number, and suffices with that text."""
 
-    def __init__(self, body: UpstreamBody | None = None, pause_at: int | None = None) -> None:
+    def __init__(
+        self, body: UpstreamBody | None = None, pause_at: int | None = None, enough: bytes | None = None
+    ) -> None:
         self.pieces: list[bytes] = []
         self.end: GatewayError | str | None = None
-        self._body, self._pause_at = body, pause_at
+        self._body, self._pause_at, self._enough = body, pause_at, enough
 
     @property
     def data(self) -> bytes:
@@ -56,6 +62,8 @@ class Collector:
         self.pieces.append(data)
         if self._body is not None and len(self.pieces) == self._pause_at:
             self._body.pause()
+        if self._body is not None and self._enough is not None and self._enough in self.data:
+            self._body.suffice()
 
     def finished(self) -> None:
         assert self.end is None
@@ -77,9 +85,15 @@ def body_of(
     encoding: bytes = b"",
 ) -> tuple[UpstreamBody, Transport, Clock]:
     clock, transport = Clock(), Transport()
-    body = UpstreamBody(clock, idle=idle, deadline=deadline, max_bytes=max_bytes, encoding=encoding)
+    timeouts = Timeouts(clock)
+    body = UpstreamBody(clock, idle=idle, deadline=deadline, max_bytes=max_bytes, encoding=encoding, timeouts=timeouts)
     body.makeConnection(transport)  # type: ignore[arg-type]
     return body, transport, clock
+
+
+def timers(clock: Clock) -> list[IDelayedCall]:
+    """What waits for its time, but for a `Timeouts` queue in which nobody waits."""
+    return [call for call in clock.getDelayedCalls() if getattr(call.func, "__self__", call).waiting]  # type: ignore[attr-defined]
 
 
 def outcome(deferred: Deferred[None]) -> list[object]:
@@ -105,12 +119,20 @@ def test_relays_every_arrival_and_the_end() -> None:
 def test_what_arrived_before_the_start_is_not_lost_and_reading_stops_meanwhile() -> None:
     body, transport, _ = body_of()
     body.dataReceived(b"early")
-    assert not transport.reading
+    assert (body.early, transport.reading) == (b"early", True)
+    body.dataReceived(b", too")
+    assert (body.early, transport.reading) == (b"early", False)
     sink = Collector()
     body.start(sink)
     assert transport.reading
     body.connectionLost(DONE)
-    assert (sink.data, sink.end) == (b"early", "finished")
+    assert (sink.data, sink.end) == (b"early, too", "finished")
+
+
+def test_what_has_to_be_decoded_is_nothing_yet() -> None:
+    body, transport, _ = body_of(encoding=b"gzip")
+    body.dataReceived(gzip.compress(b"early"))
+    assert (body.early, transport.reading) == (b"", False)
 
 
 def test_watch_ends_when_the_judge_has_seen_enough_and_the_rest_follows_in_order() -> None:
@@ -127,13 +149,17 @@ def test_watch_ends_when_the_judge_has_seen_enough_and_the_rest_follows_in_order
     body.dataReceived(b"b")
     assert watched == [None]
     assert seen == [b"a", b"b"]
-    assert not transport.reading
     assert not body.complete
+    body.dataReceived(b"c")
+    assert transport.reading
+    body.dataReceived(b"d")
+    assert not transport.reading
     sink = Collector()
     body.start(sink)
-    body.dataReceived(b"c")
+    assert transport.reading
+    body.dataReceived(b"e")
     body.connectionLost(DONE)
-    assert (sink.pieces, sink.end) == ([b"ab", b"c"], "finished")
+    assert (sink.pieces, sink.end) == ([b"ab", b"c", b"d", b"e"], "finished")
 
 
 def test_watch_ends_past_its_limit() -> None:
@@ -144,6 +170,8 @@ def test_watch_ends_past_its_limit() -> None:
     body.dataReceived(b"d")
     assert watched == [None]
     assert body.held() == b"abcd"
+    body.dataReceived(b"e")
+    body.dataReceived(b"f")
     assert not transport.reading
 
 
@@ -237,7 +265,7 @@ def test_abort_closes_and_tells_nobody() -> None:
     body.abort()
     assert transport.aborted
     assert sink.end is None
-    assert clock.getDelayedCalls() == []
+    assert timers(clock) == []
 
 
 def test_idle_deadline_counts_from_the_last_arrival() -> None:
@@ -270,6 +298,26 @@ def test_idle_deadline_stands_still_while_the_client_is_slow() -> None:
     assert isinstance(sink.end, UpstreamTimeout)
 
 
+def test_what_was_under_way_when_a_client_became_slow_does_not_start_the_idle_deadline() -> None:
+    body, _, clock = body_of(idle=5)
+    sink = Collector()
+    body.start(sink)
+    body.pause()
+    body.dataReceived(b"was under way")
+    for _ in range(10):
+        clock.advance(4)
+    assert sink.end is None
+
+
+def test_the_idle_deadlines_of_bodies_are_one_timer() -> None:
+    clock = Clock()
+    timeouts = Timeouts(clock)
+    bodies = [UpstreamBody(clock, idle=5, timeouts=timeouts) for _ in range(3)]
+    for body in bodies:
+        body.start(Collector())
+    assert len(clock.getDelayedCalls()) == 1
+
+
 def test_the_deadline_does_not_move_and_reaches_a_slow_client_too() -> None:
     body, _, clock = body_of(idle=5, deadline=7)
     sink = Collector()
@@ -285,7 +333,7 @@ def test_no_timer_is_left_when_the_body_is_complete() -> None:
     body, _, clock = body_of(idle=5, deadline=7)
     body.start(Collector())
     body.connectionLost(DONE)
-    assert clock.getDelayedCalls() == []
+    assert timers(clock) == []
 
 
 def test_too_long_a_body_is_cut() -> None:
@@ -391,8 +439,7 @@ def test_max_bytes_counts_what_comes_out_of_the_decompression() -> None:
 @pytest.mark.parametrize("held", [False, True])
 def test_the_sink_may_have_enough_before_the_body_ends(held: bool) -> None:
     body, transport, clock = body_of(idle=5)
-    sink = Collector(body, pause_at=2)
-    body.ends_when(lambda: b"[DONE]" in sink.data)
+    sink = Collector(body, pause_at=2, enough=b"[DONE]")
     if held:
         body.watch(never, 1000)
         body.dataReceived(b"one")
@@ -409,13 +456,12 @@ def test_the_sink_may_have_enough_before_the_body_ends(held: bool) -> None:
     body.connectionLost(DONE)
     assert sink.data == b"one[DONE]"
     assert not transport.aborted
-    assert clock.getDelayedCalls() == []
+    assert timers(clock) == []
 
 
 def test_nobody_waits_long_for_the_rest() -> None:
     body, transport, clock = body_of(idle=5)
-    sink = Collector()
-    body.ends_when(lambda: True)
+    sink = Collector(body, enough=b"")
     body.start(sink)
     body.dataReceived(b"all")
     clock.advance(5)
@@ -428,10 +474,58 @@ def test_a_sink_that_aborts_is_not_told_that_it_has_enough() -> None:
 
     class Leaving(Collector):
         def write(self, data: bytes) -> None:
+            body.suffice()
             body.abort()
 
     sink = Leaving()
-    body.ends_when(lambda: True)
     body.start(sink)
     body.dataReceived(b"all")
     assert (sink.end, transport.aborted) == (None, True)
+
+
+class Busy(Collector):
+    """A sink that does something with its body at some of its pieces."""
+
+    def __init__(self, body: UpstreamBody, at: dict[int, str]) -> None:
+        super().__init__()
+        self._it, self._at = body, at
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        for deed in self._at.get(len(self.pieces), "").split():
+            do(self._it, self, deed)
+
+
+def do(body: UpstreamBody, sink: Collector, deed: str) -> None:
+    deeds = {
+        "start": lambda: body.start(sink),
+        "arrive": lambda: body.dataReceived(b"%d," % len(sink.pieces)),
+        "pause": body.pause,
+        "resume": body.resume,
+        "suffice": body.suffice,
+        "abort": body.abort,
+        "fail": lambda: body.fail(UpstreamTimeout("late")),
+        "end": lambda: body.connectionLost(DONE),
+        "break": lambda: body.connectionLost(Failure(UpstreamReset("gone"))),
+    }
+    deeds[deed]()
+
+
+DEEDS = st.sampled_from(["arrive", "arrive", "arrive", "pause", "resume", "abort", "fail", "end", "break"])
+WITHIN = st.sampled_from(["pause", "resume", "pause resume", "suffice", "pause suffice", "abort", "arrive", "end"])
+
+
+@given(before=st.integers(0, 3), deeds=st.lists(DEEDS, max_size=12), within=st.dictionaries(st.integers(1, 8), WITHIN))
+def test_the_short_way_to_the_sink_leads_where_the_long_one_does(
+    before: int, deeds: list[str], within: dict[int, str]
+) -> None:
+    """A body whose bytes are counted never takes it."""
+    told = []
+    for max_bytes in (None, 10**9):
+        body, transport, clock = body_of(idle=5, max_bytes=max_bytes)
+        sink = Busy(body, within)
+        for deed in ["arrive"] * before + ["start", *deeds]:
+            do(body, sink, deed)
+        end = sink.end if isinstance(sink.end, str) else type(sink.end)
+        told.append((sink.pieces, end, transport.reading, transport.aborted, bool(timers(clock))))
+    assert told[0] == told[1]
