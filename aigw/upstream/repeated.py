@@ -42,7 +42,7 @@ class Repeated:
             return None
         if length != self._length:
             self._length = length
-            self._head = head = head._replace(length=len(body))
+            self._head = head = Head(*head[:5], len(body), *head[6:])
         self._passes = self._to_pass = 0
         return head, body
 

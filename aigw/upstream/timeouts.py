@@ -21,17 +21,18 @@ class Timeout(Protocol):
 
 
 class _Queued:
-    """``ends``: seconds of the clock."""
+    """``ends``: seconds of the clock. ``waiting``: those that it waits with, in order."""
 
-    __slots__ = ("_queue", "ends", "expire")
+    __slots__ = ("_waiting", "ends", "expire")
 
-    def __init__(self, ends: float, expire: Callable[[], None], queue: _Queue) -> None:
+    def __init__(self, ends: float, expire: Callable[[], None], waiting: dict[_Queued, None]) -> None:
         self.ends = ends
         self.expire = expire
-        self._queue = queue
+        self._waiting = waiting
+        waiting[self] = None
 
     def stop(self) -> None:
-        self._queue.waiting.pop(self, None)
+        self._waiting.pop(self, None)
 
 
 class _Alone:
@@ -57,7 +58,10 @@ class Timeouts:
         queue = self._queues.get(seconds)
         if queue is None:
             queue = self._queues[seconds] = _Queue(self._clock, lambda: self._queues.pop(seconds, None))
-        return queue.start(self._clock.seconds() + seconds, expire)
+        timeout = _Queued(self._clock.seconds() + seconds, expire, queue.waiting)
+        if not queue.timed:
+            queue.time(timeout)
+        return timeout
 
     def start_alone(self, seconds: float, expire: Callable[[], None]) -> Timeout:
         """The same for a duration that no other has: what is left of a longer time."""
@@ -65,33 +69,36 @@ class Timeouts:
 
 
 class _Queue:
-    """``waiting``: a dict for its order. Its timer is set for the oldest one that there was when it was set."""
+    """``waiting``: a dict for its order. Its timer is set for the oldest one that there was when it was set.
+
+    ``timed``: it is set.
+    """
 
     def __init__(self, clock: Clock, unused: Callable[[], object]) -> None:
         self.waiting: dict[_Queued, None] = {}
+        self.timed = False
         self._clock = clock
         self._unused = unused
-        self._timer: IDelayedCall | None = None
 
-    def start(self, ends: float, expire: Callable[[], None]) -> Timeout:
-        timeout = _Queued(ends, expire, self)
-        self.waiting[timeout] = None
-        if self._timer is None:
-            self._set(timeout)
-        return timeout
-
-    def _set(self, oldest: _Queued) -> None:
-        self._timer = self._clock.callLater(max(0.0, oldest.ends - self._clock.seconds()), self._look)
+    def time(self, oldest: _Queued) -> None:
+        """Set the timer."""
+        self.timed = True
+        self._clock.callLater(max(0.0, oldest.ends - self._clock.seconds()), self._look)
 
     def _look(self) -> None:
         """End those whose time has come, wait for the next."""
-        self._timer = None
-        now = self._clock.seconds()
+        try:
+            self._end_those_due(self._clock.seconds())
+        finally:
+            self.timed = False
+            if self.waiting:
+                self.time(next(iter(self.waiting)))
+            else:
+                self._unused()
+
+    def _end_those_due(self, now: float) -> None:
         for timeout in [*self.waiting]:
             if timeout.ends > now:
-                self._set(timeout)
                 return
-            if self.waiting.pop(timeout, timeout) is None:
+            if self.waiting.pop(timeout, timeout) is None:  # one that ended before may have stopped it
                 timeout.expire()
-        if not self.waiting:
-            self._unused()
