@@ -24,6 +24,8 @@ class Candidates(Generic[T]):
     where that takes a look at the request; it is asked late, as the answer may be dear.
     """
 
+    __slots__ = ("_ignoring_health", "_key", "_last_started", "_pool", "_suits", "_tried", "_without")
+
     def __init__(
         self,
         pool: Pool[T],

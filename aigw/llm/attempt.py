@@ -5,8 +5,10 @@ Whatever goes wrong here before there is a Reply is a `GatewayError` that anothe
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
@@ -18,9 +20,10 @@ from aigw.llm.answer import Answer
 from aigw.llm.backend import Backend
 from aigw.llm.call import OPAQUE, Call
 from aigw.llm.endpoint import JSON, outgoing_headers
+from aigw.llm.signing import Signer
 from aigw.llm.target import Target
 from aigw.llm.ways import PASSTHROUGH, Way
-from aigw.ports import CallLabels
+from aigw.ports import CallLabels, Clock
 from aigw.received import derived_of
 from aigw.upstream.headers import HeaderBlock
 from aigw.upstream.timeouts import Timeout
@@ -31,18 +34,28 @@ MOST_DERIVED = 8
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
+@attrs.define(eq=False, init=False)
 class Try:
     """One attempt. ``candidates``: who could still take over. ``turn``: by which balancing knows it."""
 
+    exchange: Exchange
+    call: Call
+    backend: Backend
+    candidates: Candidates[Target]
+    turn: Turn[Target]
+    target: Target
+    started: float
+    clock: Clock
     way: Way
-    hide_usage = False
-    sent_headers: HeaderBlock | None = None
-    _head: Deferred[Any]
+    hide_usage: bool
+    sent_headers: HeaderBlock | None
+    _record: Attempt
     _labels: CallLabels
     _streams: bool
-    _timeout: Timeout | None = None
-    _wait: float | None = None
-    _expired = False
+    _head: Deferred[Any]
+    _timeout: Timeout | None
+    _wait: float | None
+    _expired: bool
 
     def __init__(
         self, exchange: Exchange, call: Call, backend: Backend, candidates: Candidates[Target], turn: Turn[Target]
@@ -55,6 +68,9 @@ class Try:
         self.target = turn.instance
         self.started = turn.started
         self.clock = backend.clock
+        self.hide_usage = self._expired = False
+        self.sent_headers = None
+        self._timeout = None
         self._record = Attempt(instance=turn.instance.name)
 
     def now(self) -> float:
@@ -67,19 +83,14 @@ class Try:
         :raises GatewayError: if nothing can be sent.
         """
         self._begin()
-        target, call, exchange = self.target, self.call, self.exchange
-        self.way = way = target.way(call.dialect.name)
-        if call.opaque:
-            url, data = target.passed_url(exchange.path, exchange.target), exchange.body
-        else:
-            url, data = self._outgoing(way)
-        method = exchange.method.decode("ascii")
+        target = self.target
+        self.way = way = target.way(self.call.dialect.name)
+        url, data = self._outgoing(way)
         headers = self._headers_to_send()
-        signed = headers if target.signer is None else target.signer.sign(method, url, headers, data)
-        if isinstance(signed, Deferred):
-            self._head = signed.addCallback(lambda ready: self._send(method, url, ready, data))
+        if target.signer is None:
+            self._head = self._send(url, data, headers)
         else:
-            self._head = self._send(method, url, signed, data)
+            self._head = self._send_signed(target.signer, url, data, headers)
         self._start_timeout()
         return self._head.addCallbacks(self._answered, self._unanswered)
 
@@ -124,6 +135,8 @@ class Try:
     def _outgoing(self, way: Way) -> tuple[bytes, bytes]:
         """Where the request goes, and its body there."""
         target, call, exchange = self.target, self.call, self.exchange
+        if call.opaque:
+            return target.passed_url(exchange.path, exchange.target), exchange.body
         body, prepared, decided = call.body, call.prepared, target.decided
         if way.converter is not None:
             body = call.converted(way, exchange.model)
@@ -136,29 +149,36 @@ class Try:
             url = target.url(way.dialect.name, streams=self._streams, model=exchange.model)
         return url, way.shape_for(call.body).outgoing(body, prepared.sets)
 
-    def _send(self, method: str, url: bytes, headers: HeaderBlock, data: bytes) -> Deferred[Any]:
+    def _send(self, url: bytes, data: bytes, headers: HeaderBlock) -> Deferred[Any]:
         self.sent_headers = headers
-        head: Deferred[Any] = self.target.client.request(
-            method, url, headers=headers, data=data if data or method in _WITH_BODY else None
-        )
+        method = self.exchange.method.decode("ascii")
+        has_body = data or method in _WITH_BODY
+        head: Deferred[Any] = self.target.client.request(method, url, headers=headers, data=data if has_body else None)
         return head
+
+    def _send_signed(self, signer: Signer, url: bytes, data: bytes, headers: HeaderBlock) -> Deferred[Any]:
+        signed = signer.sign(self.exchange.method.decode("ascii"), url, headers, data)
+        if isinstance(signed, Deferred):
+            return signed.addCallback(functools.partial(self._send, url, data))
+        return self._send(url, data, signed)
 
     def _headers_to_send(self) -> HeaderBlock:
         """The client's, as far as they go along, and ours; worked out once for heads that come again and again."""
-        target, client = self.target, self.exchange.headers
-        derived = derived_of(client)
-        opaque = self.call.opaque
-        key = (target, OPAQUE) if opaque else target
+        derived = derived_of(self.exchange.headers)
+        key = (self.target, OPAQUE) if self.call.opaque else self.target
         block: HeaderBlock | None = derived.get(key)
         if block is None:
-            defaults = [] if opaque else JSON
-            more = [(name.encode(), value.encode()) for name, value in target.provider.headers.items()]
-            block = outgoing_headers(
-                client, target.headers, target.header_names, target.brings_own_key, [*defaults, *more]
-            )
+            block = self._new_headers()
             if len(derived) < MOST_DERIVED:
                 derived[key] = block
         return block
+
+    def _new_headers(self) -> HeaderBlock:
+        target, defaults = self.target, [] if self.call.opaque else JSON
+        more = [(name.encode(), value.encode()) for name, value in target.provider.headers.items()]
+        return outgoing_headers(
+            self.exchange.headers, target.headers, target.header_names, target.brings_own_key, [*defaults, *more]
+        )
 
     def _start_timeout(self) -> None:
         timeouts, deadlines = self.backend.timeouts, self.target.deadlines

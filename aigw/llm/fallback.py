@@ -5,6 +5,7 @@ It ends where the client's first byte begins: what it fires with is relayed, wha
 
 from __future__ import annotations
 
+import attrs
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -50,9 +51,15 @@ class Suits:
         return True
 
 
+@attrs.define(eq=False, init=False)
 class Chain:
     """The attempts of one request, one after another."""
 
+    exchange: Exchange
+    call: Call
+    backend: Backend
+    candidates: Candidates[Target]
+    _suits: Suits | None
     _attempt: Try
 
     def __init__(self, exchange: Exchange, call: Call, backend: Backend) -> None:
