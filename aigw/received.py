@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from twisted.web.http_headers import Headers
@@ -22,7 +22,7 @@ class ReceivedHeaders(Headers):
 
     __slots__ = ("_values", "derived", "fields")
 
-    def __init__(self, fields: list[Field], values: Mapping[bytes, list[bytes]]) -> None:
+    def __init__(self, fields: list[Field], values: dict[bytes, list[bytes]]) -> None:
         """``values``: the same fields by their names."""
         # Headers.__init__ isn't called: nothing looks at the dict that it would make.
         self.fields = fields
@@ -39,8 +39,10 @@ class ReceivedHeaders(Headers):
 
     def with_length(self, length: bytes) -> ReceivedHeaders:
         """The same, but for the value of Content-Length, which is there once."""
-        fields = [(name, length if name == b"content-length" else value) for name, value in self.fields]
-        changed = ReceivedHeaders(fields, {**self._values, b"content-length": [length]})
+        fields, values = self.fields.copy(), self._values.copy()
+        fields[fields.index((b"content-length", values[b"content-length"][0]))] = b"content-length", length
+        values[b"content-length"] = [length]
+        changed = ReceivedHeaders(fields, values)
         changed.derived = self.derived
         return changed
 

@@ -102,7 +102,7 @@ def read_head(block: bytes, limits: Limits) -> Head:
 class Repeated:
     """The head that a connection had last. Clients send the same one again and again, but for the length of the body.
 
-    ``head``: what it says, with the length that was found last.
+    ``head``: what it says; from one request to the next, its length and its headers are replaced.
     """
 
     __slots__ = ("_after", "_before", "_length", "head")
@@ -141,7 +141,8 @@ class Repeated:
             if not length.isdigit():
                 return 0
             self._length = length
-            self.head = attrs.evolve(self.head, headers=self.head.headers.with_length(length), length=int(length))
+            head = self.head
+            head.headers, head.length = head.headers.with_length(length), int(length)
         return end + len(after)
 
 

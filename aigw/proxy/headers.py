@@ -40,7 +40,7 @@ def outgoing_lines(headers: HeaderList, exchange: Exchange) -> bytes:
     theirs = b"".join(lines)
     # No value holds a line end, and `_beginning` gives this name one spelling.
     told = theirs.startswith(_THEIR_ID) or b"\n" + _THEIR_ID in theirs
-    id = exchange.id.encode("ascii", "replace")
+    id = exchange.id.encode()
     ours = b"X-AIGW-Request-Id: %b\r\n" % id if told else b"X-Request-Id: %b\r\n" % id
     attempts = exchange.attempts
     return theirs + ours + _tried(attempts[-1].instance, len(attempts)) if attempts else theirs + ours

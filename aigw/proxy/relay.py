@@ -33,12 +33,17 @@ class Relay:
     """
 
     log = Logger()
+    sent = 0
+    _begun = False
+    _started = False
+    _sealed = False
+    _attached = False
+    _paused_at: float | None = None
 
     def __init__(
         self, *, reply: Reply, error: GatewayError | None, exchange: Exchange, wire: Wire, face: Face, over: Over
     ) -> None:
         self.status = reply.status
-        self.sent = 0
         self._reply = reply
         self._exchange = exchange
         self._wire = wire
@@ -49,11 +54,6 @@ class Relay:
         self._stages = Stages(reply.stages) if reply.stages else NO_STAGES
         self._source = reply.source
         self._length = None if reply.stages else reply.length
-        self._begun = False
-        self._started = False
-        self._sealed = False
-        self._attached = False
-        self._paused_at: float | None = None
 
     def start(self) -> None:
         """Send what is there."""

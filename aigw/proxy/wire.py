@@ -112,8 +112,9 @@ class Http1Wire:
 
     def send(self, data: bytes) -> None:
         """One chunk, or bare bytes."""
-        head, self._head = self._head, b""
-        framed = b"%b%x\r\n%b\r\n" % (head, len(data), data) if self._chunked and data else head + data
+        framed = b"%x\r\n%b\r\n" % (len(data), data) if self._chunked and data else data
+        if self._head:
+            framed, self._head = self._head + framed, b""
         if framed:
             self._channel.write(framed)
 

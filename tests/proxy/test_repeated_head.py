@@ -35,6 +35,15 @@ def read_afresh(data: bytes) -> tuple[int, Head] | None:
         return None
 
 
+def test_what_was_read_from_one_does_not_change_with_the_next() -> None:
+    again = repeated(HEAD)
+    first = again.head.headers
+    before = [*first.fields], first.getRawHeaders(b"content-length")
+    assert again.size_in(HEAD.replace(b"Length: 12\r\nX", b"Length: 7\r\nX"))
+    assert ([*first.fields], first.getRawHeaders(b"content-length")) == before
+    assert again.head.headers.getRawHeaders(b"content-length") == [b"7"]
+
+
 @pytest.mark.parametrize("length", [b"12", b"0", b"7", b"00012", b"999999999999999999"])
 def test_only_the_length_may_differ(length: bytes) -> None:
     again = repeated(HEAD)
