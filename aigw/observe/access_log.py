@@ -39,17 +39,24 @@ class AccessLog:
         self._usual = UsualLines()
         self._encode = msgspec.json.Encoder().encode
         self._second = -1
-        self._second_text = ""
+        self._second_text = b""
 
     def __call__(
         self, exchange: Exchange, status: int, outcome: Outcome, error: GatewayError | None, bytes_sent: int
     ) -> None:
         """Log one request that is over."""
-        now, line = self._time(), None
+        now = self._now()
+        second = int(now)
+        ms = int((now - second) * 1000)
+        if second != self._second:
+            self._second = second
+            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+        line = None
         if outcome is Outcome.DONE and error is None:
-            line = self._usual.line(exchange, status, bytes_sent, now)
+            line = self._usual.line(exchange, status, bytes_sent, self._second_text, ms)
         if line is None:
-            line = self._encode(record(exchange, status, outcome, error, bytes_sent, now)) + b"\n"
+            ended = b"%b.%03dZ" % (self._second_text, ms)
+            line = self._encode(record(exchange, status, outcome, error, bytes_sent, ended.decode())) + b"\n"
         self._writer.write(line)
 
     def flush(self) -> None:
@@ -63,11 +70,3 @@ class AccessLog:
     def close(self) -> None:
         """Write what is held and close."""
         self._writer.close()
-
-    def _time(self) -> str:
-        now = self._now()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._second_text}.{int((now - second) * 1000):03d}Z"

@@ -40,14 +40,15 @@ class LineWriter:
 
     def write(self, line: bytes) -> None:
         """Take one line, or several at once, with their newlines."""
-        if self._closed or self._size + len(line) > HELD_BYTES:
+        size = self._size + len(line)
+        if size > HELD_BYTES or self._closed:
             self._lost += line.count(b"\n")
             return
         self._pending.append(line)
-        self._size += len(line)
+        self._size = size
         if self._timer is None:
             self._timer = self._clock.callLater(self._flush_seconds, self._tick)
-        if self._size >= FLUSH_BYTES and not self._stalled:
+        if size >= FLUSH_BYTES and not self._stalled:
             self.flush()
 
     def flush(self) -> None:

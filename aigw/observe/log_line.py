@@ -13,6 +13,8 @@ from aigw.observe.log_record import NAME_BYTES, PATH_BYTES, agent, method, name,
 from aigw.observe.text import printable
 from aigw.received import derived_of
 
+_Client = tuple[object, bytes]
+
 MOST_KINDS, LONGEST_KIND = 1024, 512
 """How many kinds of requests are remembered, of so many characters: 4 MB, if every client did its worst."""
 
@@ -21,38 +23,32 @@ _EXACT_BITS = 53
 _CLIENT = "aigw.observe.log_line"
 """Where a client's part is kept with its head."""
 
-
-class _Numbers(msgspec.Struct, gc=False):
-    """What differs from line to line."""
-
-    time: str
-    request_id: str
-    body_bytes_sent: int
-    request_length: int
-    request_time: float
-    upstream_response_time: float
-    apisix_upstream_response_time: int
-    llm_time_to_first_token: int | None
-    llm_prompt_tokens: int
-    llm_completion_tokens: int
-    llm_total_tokens: int
+_LINE = (
+    b'{"time":"%b.%03dZ","request_id":%b,"body_bytes_sent":%d,"request_length":%d,"request_time":%d.%03d,'
+    b'"upstream_response_time":%d.%03d,"apisix_upstream_response_time":%d,"llm_time_to_first_token":%d,'
+    b'"llm_prompt_tokens":%d,"llm_completion_tokens":%d,"llm_total_tokens":%d,%b,%b%d.%d}]}\n'
+)
 
 
 class UsualLines:
     """Makes lines; remembers what repeats in them."""
 
     def __init__(self) -> None:
-        self._kinds: dict[tuple[object, ...], bytes] = {}
+        self._kinds: dict[object, bytes] = {}
 
-    def line(self, exchange: Exchange, status: int, bytes_sent: int, time: str) -> bytes | None:
-        """The line of a request whose reply is complete; None if there is anything unusual about it."""
+    def line(self, exchange: Exchange, status: int, bytes_sent: int, second: bytes, ms: int) -> bytes | None:
+        """The line of a request whose reply is complete; None if there is anything unusual about it.
+
+        ``second``, ``ms``: when it ended, as ``2024-11-30T12:00:00`` and milliseconds.
+        """
         route, t, usage, id = exchange.route, exchange.timeline, exchange.usage, exchange.id
-        began, finished, first = t.upstream_started, t.finished, t.first_token
+        started, began, first, finished = t.started, t.upstream_started, t.first_token, t.finished
         prompt, completion, total = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
         if (
             len(exchange.attempts) != 1
             or route is None
             or began is None
+            or first is None
             or finished is None
             or (prompt | completion | total) >> _EXACT_BITS  # one of them is too great, or negative
             or not (len(id) <= NAME_BYTES and id.isascii() and id.isprintable())
@@ -61,32 +57,7 @@ class UsualLines:
         attempt = exchange.attempts[0]
         if attempt.error is not None or attempt.status != status or not attempt.duration_ms >= 0:
             return None
-        upstream = int((finished - began) * 1000 + 0.5) if finished > began else 0
-        numbers = _Numbers(
-            time,
-            id,
-            bytes_sent,
-            len(exchange.body),
-            (int((finished - t.started) * 1000 + 0.5) if finished > t.started else 0) / 1000,
-            upstream / 1000,
-            upstream,
-            None if first is None else int((first - began) * 1000 + 0.5) if first > began else 0,
-            prompt,
-            completion,
-            total,
-        )
-        duration = int(attempt.duration_ms * 10 + 0.5)
-        return b"%b,%b,%b%d.%d}]}\n" % (
-            _encode(numbers)[:-1],
-            _client(exchange),
-            self._kind(exchange, route, attempt, status),
-            duration // 10,
-            duration % 10,
-        )
-
-    def _kind(self, exchange: Exchange, route: Resource, attempt: Attempt, status: int) -> bytes:
-        """What was asked of which instance, up to how long it took."""
-        key = (
+        kind = (
             route.id,
             route.value.service_id,
             exchange.consumer,
@@ -96,21 +67,47 @@ class UsualLines:
             exchange.model,
             status,
         )
-        known = self._kinds.get(key)
-        if known is None:
-            known = _new_kind(exchange, route, attempt, status)
-            if sum(map(len, (exchange.consumer, exchange.request_model, exchange.model))) <= LONGEST_KIND:
-                if len(self._kinds) >= MOST_KINDS:
-                    self._kinds.clear()
-                self._kinds[key] = known
-        return known
+        asked = (exchange.remote_addr, exchange.host, exchange.method, exchange.path)
+        client: _Client | None = derived_of(exchange.headers).get(_CLIENT)
+        request = int((finished - started) * 1000 + 0.5) if finished > started else 0
+        upstream = int((finished - began) * 1000 + 0.5) if finished > began else 0
+        duration = int(attempt.duration_ms * 10 + 0.5)
+        return _LINE % (
+            second,
+            ms,
+            _encode(id),
+            bytes_sent,
+            len(exchange.body),
+            request // 1000,
+            request % 1000,
+            upstream // 1000,
+            upstream % 1000,
+            upstream,
+            int((first - began) * 1000 + 0.5) if first > began else 0,
+            prompt,
+            completion,
+            total,
+            client[1] if client is not None and client[0] == asked else _new_client(exchange, asked),
+            self._kinds.get(kind) or self._new_kind(kind, exchange, route, attempt),
+            duration // 10,
+            duration % 10,
+        )
+
+    def _new_kind(self, kind: object, exchange: Exchange, route: Resource, attempt: Attempt) -> bytes:
+        if len(self._kinds) >= MOST_KINDS:
+            self._kinds.clear()
+        members = _kind_members(exchange, route, attempt)
+        if sum(map(len, (exchange.consumer, exchange.request_model, exchange.model))) <= LONGEST_KIND:
+            self._kinds[kind] = members
+        return members
 
 
-def _new_kind(exchange: Exchange, route: Resource, attempt: Attempt, status: int) -> bytes:
+def _kind_members(exchange: Exchange, route: Resource, attempt: Attempt) -> bytes:
+    """What was asked of which instance, up to how long it took."""
     node = name(attempt.instance)
     members = _members(
         {
-            "status": status,
+            "status": attempt.status,
             "route_id": route.id,
             "service_id": route.value.service_id,
             "consumer": name(exchange.consumer),
@@ -122,24 +119,13 @@ def _new_kind(exchange: Exchange, route: Resource, attempt: Attempt, status: int
             "error": None,
         }
     )
-    return b'%b,"attempts":[{%b,"duration_ms":' % (
-        members,
-        _members({"instance": node, "status": status, "error": None}),
-    )
+    tried = _members({"instance": node, "status": attempt.status, "error": None})
+    return b'%b,"attempts":[{%b,"duration_ms":' % (members, tried)
 
 
-def _client(exchange: Exchange) -> bytes:
+def _new_client(exchange: Exchange, asked: object) -> bytes:
     """Who asked for what; kept with the head, for as long as the client repeats it."""
-    asked = (exchange.remote_addr, exchange.host, exchange.method, exchange.path)
-    derived = derived_of(exchange.headers)
-    known: tuple[object, bytes] | None = derived.get(_CLIENT)
-    if known is None or known[0] != asked:
-        known = derived[_CLIENT] = asked, _new_client(exchange)
-    return known[1]
-
-
-def _new_client(exchange: Exchange) -> bytes:
-    return _members(
+    members = _members(
         {
             "remote_addr": name(exchange.remote_addr),
             "host": name(exchange.host),
@@ -148,6 +134,8 @@ def _new_client(exchange: Exchange) -> bytes:
             "http_user_agent": agent(exchange),
         }
     )
+    derived_of(exchange.headers)[_CLIENT] = asked, members
+    return members
 
 
 def _members(of: dict[str, object]) -> bytes:

@@ -68,18 +68,21 @@ class Metrics:
     ) -> None:
         """Count one request that is over."""
         route, attempts = exchange.route, exchange.attempts
-        last = attempts[-1] if attempts else None
+        node, answered = None, False
+        if attempts:
+            last = attempts[-1]
+            node, answered = last.instance, last.status == status
         # All that labels are made of, as it is: what it is made into never changes, for no series is ever forgotten.
         seen = (
             None if route is None else route.id,
             0 if route is None else route.modified_index,
             exchange.consumer,
-            None if last is None else last.instance,
+            node,
             exchange.request_type,
             exchange.request_model,
             exchange.model,
             status,
-            last is not None and last.status == status,
+            answered,
         )
         kind = self._kinds.get(seen) or self._new_kind(seen, exchange, status)
         kind.status[0] += 1
@@ -90,8 +93,7 @@ class Metrics:
             _count_call(kind.call, exchange)
         if outcome is Outcome.UPSTREAM_BROKE:
             reason = error.code if error is not None else "unknown"
-            node = last.instance if last is not None else ""
-            self._families.streams_cut.row((_route_labels(route)[0], node, reason))[0] += 1
+            self._families.streams_cut.row((_route_labels(route)[0], node or "", reason))[0] += 1
 
     def active(self, delta: int, labels: CallLabels) -> None:
         """A call to an instance began (+1) or ended (-1, with the same labels)."""

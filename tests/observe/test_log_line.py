@@ -20,7 +20,7 @@ from aigw.received import ReceivedHeaders
 
 MakeExchange = Callable[..., Exchange]
 
-NOW = "2023-11-14T22:13:20.042Z"
+SECOND, MS = b"2023-11-14T22:13:20", 42
 few = st.sampled_from
 TEXT = few(
     ["", "gpt-4", 'x"}\n{"a":1', "\\u000a\\n\\", "\x00\x1b[31m\x7f\x9b", "\u2028", "\ud83d", "x" * 300, "€" * 3000]
@@ -69,12 +69,12 @@ def shown(line: bytes) -> str:
 
 
 def said(exchange: Exchange, status: int, sent: int) -> str:
-    return shown(msgspec.json.encode(record(exchange, status, Outcome.DONE, None, sent, NOW)))
+    return shown(msgspec.json.encode(record(exchange, status, Outcome.DONE, None, sent, "2023-11-14T22:13:20.042Z")))
 
 
 def assert_same(lines: UsualLines, exchange: Exchange, status: int, sent: int) -> bool:
     """Was it a usual one?"""
-    line = lines.line(exchange, status, sent, NOW)
+    line = lines.line(exchange, status, sent, SECOND, MS)
     if line is None:
         return False
     assert line.endswith(b"\n")
@@ -105,7 +105,7 @@ def test_it_says_what_the_record_says(
         ({}, True),
         ({"usage": Usage()}, True),
         ({"consumer": "jack", "model": "€\n" * 1000, "headers": Headers()}, True),
-        ({"timeline": Timeline(started=1.0, upstream_started=0.5, finished=0.2)}, True),
+        ({"timeline": Timeline(started=1.0, upstream_started=0.5, first_token=0.1, finished=0.2)}, True),
         ({"route": None}, False),
         ({"attempts": []}, False),
         ({"attempts": [Attempt(instance="a", status=429), Attempt(instance="b", status=200)]}, False),
@@ -114,6 +114,7 @@ def test_it_says_what_the_record_says(
         ({"attempts": [Attempt(instance="a", status=200, duration_ms=-1.0)]}, False),
         ({"attempts": [Attempt(instance="a", status=200, duration_ms=float("nan"))]}, False),
         ({"timeline": Timeline(started=1.0, finished=1.5)}, False),
+        ({"timeline": Timeline(started=1.0, upstream_started=1.1, finished=1.5)}, False),
         ({"id": "no\nid"}, False),
         ({"id": "1" * 257}, False),
         ({"usage": Usage(completion_tokens=-1)}, False),
@@ -154,7 +155,7 @@ def test_a_route_may_get_another_service(make_exchange: MakeExchange, make_resou
 def test_kinds_are_bounded(make_exchange: MakeExchange) -> None:
     lines = UsualLines()
     for n in range(MOST_KINDS + 10):
-        lines.line(make_exchange(model=f"m{n}"), 200, 0, NOW)
+        lines.line(make_exchange(model=f"m{n}"), 200, 0, SECOND, MS)
         assert len(lines._kinds) <= MOST_KINDS
     assert len(lines._kinds) == 10
 
@@ -169,6 +170,6 @@ def test_long_kinds_are_not_remembered(make_exchange: MakeExchange, field: str) 
 def test_one_head_keeps_one_thing(make_exchange: MakeExchange) -> None:
     lines, head = UsualLines(), headers(b"curl/8.5", repeated=True)
     for n in range(10):
-        lines.line(make_exchange(headers=head, path=f"/{n}"), 200, 0, NOW)
+        lines.line(make_exchange(headers=head, path=f"/{n}"), 200, 0, SECOND, MS)
     assert isinstance(head, ReceivedHeaders)
     assert len(head.derived) == 1
