@@ -28,6 +28,16 @@ from aigw.upstream.wire import ReplyParser
 _UNFRAMED = Failure(PotentialDataLoss("only the end of the connection told where the body ends"))
 
 
+class Lane:
+    """The connections to one origin. ``idle``: those that rest, the one used last at the end."""
+
+    __slots__ = ("connections", "idle")
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.idle: list[Connection] = []
+
+
 class Keeper(Protocol):
     """The pool, as a connection sees it."""
 
@@ -52,13 +62,14 @@ class Connection(protocol.Protocol):
     """A connection to ``origin``.
 
     ``reused_at``: clock time at which it took a request that is not its first, else None. ``idle_until``: clock time
-    to which it may rest. Both are the keeper's.
+    to which it may rest. ``lane``: where it does. All three are the keeper's.
     """
 
     def __init__(self, origin: Origin, keeper: Keeper) -> None:
         self.origin = origin
         self.reused_at: float | None = None
         self.idle_until = 0.0
+        self.lane: Lane
         self._peer = origin.label
         self._keeper = keeper
         self._transport: Any = None

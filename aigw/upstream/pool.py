@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from aigw.errors import NotServing, UpstreamTimeout
 from aigw.ports import Clock
-from aigw.upstream.connection import Connection
+from aigw.upstream.connection import Connection, Lane
 from aigw.upstream.endpoints import EndpointFactory
 from aigw.upstream.failures import translate
 from aigw.upstream.head import Head
@@ -46,7 +46,7 @@ class Pool:
         self._clock = clock
         self._endpoints = endpoints
         self._max_idle = max_idle
-        self._stacks: dict[Origin, list[Connection]] = {}
+        self._lanes: dict[Origin, Lane] = {}  # of the origins to which there are connections
         self._idle: dict[Connection, None] = {}  # all of them, the one that rests longest first
         self._leaving: dict[Connection, float] = {}  # being closed, and when that has taken too long
         self._open: set[Connection] = set()
@@ -112,6 +112,11 @@ class Pool:
     def made(self, connection: Connection) -> None:
         """It is connected."""
         self._open.add(connection)
+        lane = self._lanes.get(connection.origin)
+        if lane is None:
+            lane = self._lanes[connection.origin] = Lane()
+        lane.connections += 1
+        connection.lane = lane
 
     def rested(self, connection: Connection, request: Request, head: Head) -> None:
         """Keep it, for as long as its last request's profile and its upstream allow."""
@@ -122,15 +127,13 @@ class Pool:
         if self._closed or seconds <= 0 or not profile.keepalive_pool:
             self.retire(connection)
             return
-        stack = self._stacks.get(connection.origin)
-        if stack is None:
-            stack = self._stacks[connection.origin] = []
-        if len(stack) >= profile.keepalive_pool:
+        idle = connection.lane.idle
+        if len(idle) >= profile.keepalive_pool:
             seconds = min(seconds, SURPLUS)
         if len(self._idle) >= self._max_idle:
             self.retire(next(iter(self._idle)))
         connection.idle_until = self._clock.seconds() + seconds
-        stack.append(connection)
+        idle.append(connection)
         self._idle[connection] = None
         if self._sweeper is None:
             self._keep_sweeping()
@@ -157,17 +160,20 @@ class Pool:
         self._forget_idle(connection)
         self._leaving.pop(connection, None)
         self._open.discard(connection)
+        connection.lane.connections -= 1
+        if not connection.lane.connections:
+            del self._lanes[connection.origin]
         self._check_closed()
 
     # Idle connections.
 
     def _take(self, origin: Origin) -> Connection | None:
-        stack = self._stacks.get(origin)
-        if not stack:
+        lane = self._lanes.get(origin)
+        if lane is None or not lane.idle:
             return None
         now = self._clock.seconds()
-        while stack:
-            connection = stack.pop()
+        while lane.idle:
+            connection = lane.idle.pop()
             del self._idle[connection]
             if connection.idle_until > now:
                 connection.reused_at = now
@@ -178,7 +184,7 @@ class Pool:
     def _forget_idle(self, connection: Connection) -> None:
         if connection in self._idle:
             del self._idle[connection]
-            self._stacks[connection.origin].remove(connection)
+            connection.lane.idle.remove(connection)
 
     def _keep_sweeping(self) -> None:
         if self._sweeper is None:
@@ -191,7 +197,6 @@ class Pool:
             self.retire(connection)
         for connection in [c for c, end in self._leaving.items() if end <= now]:
             connection.cancel()
-        self._stacks = {origin: stack for origin, stack in self._stacks.items() if stack}
         if self._idle or self._leaving:
             self._keep_sweeping()
 

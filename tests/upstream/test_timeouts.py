@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from twisted.internet.task import Clock
 
 from aigw.upstream.timeouts import Timeouts
@@ -62,6 +63,31 @@ def test_who_expires_may_start_another_and_stop_others() -> None:
     assert expired == ["first"]
     clock.advance(1.0)
     assert expired == ["first", "again"]
+
+
+def test_one_timer_is_enough_whatever_is_started_by_who_expires() -> None:
+    clock, expired = Clock(), list[str]()
+    timeouts = Timeouts(clock)
+    timeouts.start(1.0, lambda: timeouts.start(1.0, lambda: expired.append("last")))
+    clock.advance(0.5)
+    timeouts.start(1.0, lambda: expired.append("first"))
+    clock.advance(0.5)
+    assert len(clock.getDelayedCalls()) == 1
+    clock.advance(0.5)
+    assert expired == ["first"]
+    clock.advance(0.5)
+    assert expired == ["first", "last"]
+
+
+def test_who_fails_keeps_no_other_waiting() -> None:
+    clock, expired = Clock(), list[str]()
+    timeouts = Timeouts(clock)
+    timeouts.start(1.0, lambda: 1 // 0)
+    timeouts.start(1.0, lambda: expired.append("other"))
+    with pytest.raises(ZeroDivisionError):
+        clock.advance(1.0)
+    clock.advance(0.0)
+    assert expired == ["other"]
 
 
 def test_one_alone_leaves_no_timer_behind() -> None:

@@ -222,6 +222,7 @@ def test_one_that_the_upstream_closes_while_it_rests_is_forgotten(
     end(line)  # type: ignore[operator]
     assert line.lost
     assert not pool._open
+    assert not pool._lanes
     get(agent)
     assert len(network.knocks) == 1
 
