@@ -17,6 +17,7 @@ import aigw.proxy.headers
 import aigw.proxy.resource
 import aigw.remembered
 import aigw.service
+import aigw.upstream.chunked
 import aigw.upstream.head
 import aigw.upstream.repeated
 
@@ -70,7 +71,13 @@ def without_shortcuts() -> Iterator[None]:
 def forget_lines() -> None:
     """Those of heads that were read, or written, until now."""
     requests, replies = aigw.proxy.head, aigw.upstream.head
-    for memory in (requests._field_lines, requests._request_lines, replies._lines, replies._statuses):
+    for memory in (
+        requests._field_lines,
+        requests._request_lines,
+        replies._lines,
+        replies._statuses,
+        aigw.upstream.chunked._sizes,
+    ):
         memory.clear()
     aigw.proxy.headers._known.clear()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from aigw.errors import UpstreamBadReply, UpstreamError, UpstreamReplyTooLarge
+from aigw.remembered import remember
 
 MAX_TRAILERS = 8192
 """Bytes of a whole trailer section."""
@@ -17,6 +18,9 @@ _MAX_SIZE_LINE = 512
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:[ \t]{0,16}+;[\t -~\x80-\xff]{0,470}+)?\r\n").match
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[^\r\n\0]*+").fullmatch
 _CRLF = b"\r\n"
+_LONGEST_REMEMBERED = 18
+_sizes: dict[bytes, int] = {}
+"""What lines in front of chunks say that were read before: most chunks are about as long as others were."""
 
 
 class ChunkedDecoder:
@@ -66,12 +70,18 @@ class ChunkedDecoder:
     def _read_chunks(self, data: bytes, position: int, pieces: list[bytes]) -> None:
         total = len(data)
         while position < total:
-            line = _SIZE_LINE(data, position)
-            if line is None:
-                self._keep_beginning(data[position : position + _MAX_SIZE_LINE + 1], _MAX_SIZE_LINE)
-                return
-            size = int(line[1], 16)
-            start = line.end()
+            end = data.find(_CRLF, position, position + _LONGEST_REMEMBERED)
+            size = _sizes.get(data[position:end]) if end > 0 else None
+            start = end + 2
+            if size is None:
+                line = _SIZE_LINE(data, position)
+                if line is None:
+                    self._keep_beginning(data[position : position + _MAX_SIZE_LINE + 1], _MAX_SIZE_LINE)
+                    return
+                size = int(line[1], 16)
+                start = line.end()
+                if start - 2 == end:
+                    remember(_sizes, data[position:end], size)
             if not size:
                 self._in_trailers = True
                 self._read_trailers(data, start)
