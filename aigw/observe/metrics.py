@@ -231,8 +231,12 @@ def overhead(timeline: Timeline) -> float:
     if t.upstream_started is None:
         end = t.first_byte if t.first_byte is not None else t.finished
         return 0.0 if end is None else max(0.0, end - t.started)
-    relaying = 0.0 if t.first_byte is None or t.first_token is None else t.first_byte - t.first_token
-    return max(0.0, t.upstream_started - t.started) + max(0.0, relaying)
+    seconds = 0.0
+    if t.upstream_started > t.started:
+        seconds = t.upstream_started - t.started
+    if t.first_byte is not None and t.first_token is not None and t.first_byte > t.first_token:
+        seconds += t.first_byte - t.first_token
+    return seconds
 
 
 def _only(patterns: tuple[str, ...]) -> str:
