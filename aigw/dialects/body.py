@@ -22,7 +22,7 @@ _TYPES = {
 }
 
 
-@attrs.define(kw_only=True, eq=False, repr=False)
+@attrs.define(eq=False, repr=False)
 class Body:
     """Immutable: `changed` makes another one. Its repr shows nothing of what the client wrote."""
 
@@ -42,7 +42,7 @@ class Body:
         """
         if not raw or not raw.isascii() or raw.isspace():
             _require_json_text(raw)
-        return cls(members=take_apart(raw), read=raw)
+        return cls(take_apart(raw), raw)
 
     @property
     def raw_bytes(self) -> bytes:
@@ -96,17 +96,19 @@ class Body:
 
     def _changed(self, set: Mapping[str, Any] | None, drop: Collection[str]) -> Members:
         """The members after `changed`; the very same if that changes nothing."""
-        before = members = self.members
-        for name in drop:
-            if name in members and not (set and name in set):
-                members = _own(members, before)
-                del members[name]
+        before = self.members
+        changes: Members = {}
         for name, value in set.items() if set else ():
             raw = value if type(value) is Raw else Raw(encode(value))
             old = before.get(name)
             if old is None or not same(old, raw):
-                members = _own(members, before)
-                members[name] = raw
+                changes[name] = raw
+        gone = [name for name in drop if name in before and not (set and name in set)] if drop else ()
+        if not changes and not gone:
+            return before
+        members = {**before, **changes}
+        for name in gone:
+            del members[name]
         return members
 
 
@@ -139,11 +141,6 @@ def _merged_object(old: Any, patch: Mapping[str, Any], force: bool) -> Any:
     inner = take_apart(text := bytes(old))
     merged = deep_merge(inner, patch, force)
     return old if merged == inner and has_no_twins(text, inner) else merged
-
-
-def _own(members: Members, original: Members) -> Members:
-    """A copy that may be written to: at the first change, not before."""
-    return dict(members) if members is original else members
 
 
 def _require_json_text(raw: bytes) -> None:

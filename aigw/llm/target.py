@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_URLS = 256
-"""URLs that are remembered of an instance whose clients name the model that is in them."""
+LONGEST_URL = 2048
+"""URLs that are remembered of an instance whose clients name the model that is in them, and how many bytes each may
+have: a client can call a model whatever it likes.
+"""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -135,9 +138,7 @@ class Target:
             url = self._urls.get(key)
             if url is None:
                 url = self._url(dialect, streams, model)
-                if len(self._urls) >= MOST_URLS:
-                    self._urls.clear()
-                self._urls[key] = url
+                self._remember(key, url)
         return url
 
     def passed_url(self, path: str, target: bytes) -> bytes:
@@ -146,6 +147,12 @@ class Target:
             return url_of(self._base, None, self.query)
         chat = self.provider.path_of("openai-chat", conf=self.conf)
         return url_of(self._base, passed_path(path, target, chat), self.query)
+
+    def _remember(self, key: tuple[str, bool, str], url: bytes) -> None:
+        if len(url) <= LONGEST_URL:
+            if len(self._urls) >= MOST_URLS:
+                self._urls.clear()
+            self._urls[key] = url
 
     def _way(self, dialect: str) -> Way | None:
         if dialect not in self._ways:

@@ -11,7 +11,7 @@ from aigw.balancing.deadlines import Deadlines
 from aigw.balancing.sharing import keyed_digest
 from aigw.errors import BadRequest, InstanceUnusable, UnsupportedDialect
 from aigw.llm.config import Model, Transport
-from aigw.llm.target import MOST_URLS, Target, account_of, target_of
+from aigw.llm.target import LONGEST_URL, MOST_URLS, Target, account_of, target_of
 from aigw.model.schema import decode
 from aigw.testing.gateway import MemoryGateway
 
@@ -139,6 +139,7 @@ def test_urls_are_worked_out_once_and_not_remembered_without_end() -> None:
     again = one.url(CONVERSE, model="m0")
     assert again == first
     assert again is not first
+    assert one.url(CONVERSE, model="m" * LONGEST_URL) is not one.url(CONVERSE, model="m" * LONGEST_URL)
 
 
 def test_what_is_passed_through_goes_where_the_client_wanted() -> None:
