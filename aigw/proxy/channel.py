@@ -259,7 +259,8 @@ class Channel(Protocol):
         self._body_left = left - len(data)
         request.handleContentChunk(data)
         if not self._body_left and self.phase is BODY:
-            self._complete(request)
+            self.phase = ANSWER
+            request.complete()
         return True
 
     def _take_chunks(self, request: Request, dechunker: Dechunker) -> bool:
@@ -269,12 +270,9 @@ class Channel(Protocol):
             request.handleContentChunk(piece)
         if dechunker.finished and self.phase is BODY:
             self._input = dechunker.surplus
-            self._complete(request)
+            self.phase = ANSWER
+            request.complete()
         return True
-
-    def _complete(self, request: Request) -> None:
-        self.phase = ANSWER
-        request.complete()
 
     def _hold(self) -> bool:
         """Keep what comes behind the request that is being answered. Never stop reading, or nobody would notice that
