@@ -73,21 +73,16 @@ def whole_events(buffer: bytes | bytearray, start: int = 0) -> int:
 def events(stretch: bytes) -> Iterator[bytes]:
     """The events of a stretch of bytes, one by one; joined they are the stretch again."""
     start = 0
-    for end in _ends(stretch):
-        yield stretch[start:end]
-        start = end
+    if b"\r" in stretch:
+        for blank in _BLANK_LINE.finditer(stretch):
+            yield stretch[start : blank.end()]
+            start = blank.end()
+    else:
+        while end := stretch.find(b"\n\n", start) + 1:
+            yield stretch[start : end + 1]
+            start = end + 1
     if start < len(stretch):
         yield stretch[start:]
-
-
-def _ends(stretch: bytes) -> Iterator[int]:
-    if b"\r" in stretch:
-        yield from (blank.end() for blank in _BLANK_LINE.finditer(stretch))
-        return
-    end = stretch.find(b"\n\n") + 2
-    while end >= 2:
-        yield end
-        end = stretch.find(b"\n\n", end) + 2
 
 
 def data_of(event: bytes) -> bytes:

@@ -75,16 +75,18 @@ class StreamWatch:
         """The whole events that are here now, in one piece."""
         if self.over:
             return self._nothing_more()
-        if data.endswith(USUAL_ENDS) and not self._splitter.held and max(map(data.rfind, self._marks)) < 0:
-            return [data]  # as nearly all do: whole events, none of which matters
-        passing = self._splitter.feed(data)
-        if not passing:
-            return []
-        if self._splitter.overlong:
-            # Nobody reads such an event, so whether the answer became complete in it can't be told any more.
-            self._complete = True
+        passing = data
+        if self._splitter.held or not data.endswith(USUAL_ENDS):
+            passing = self._splitter.feed(data)
+            if not passing:
+                return []
+            if self._splitter.overlong:
+                # Nobody reads such an event, so whether the answer became complete in it can't be told any more.
+                self._complete = True
+                return [passing]
+        if max(map(passing.rfind, self._marks)) < 0:  # several times faster than `in`
             return [passing]
-        return self._inspected(passing) if self._is_marked(passing) else [passing]
+        return self._inspected(passing)
 
     def close(self) -> list[bytes]:
         """Nothing, or an end marker that lacks its blank line."""
@@ -97,9 +99,6 @@ class StreamWatch:
             raise UpstreamCutShort("the upstream ended its stream before the answer was complete")
         return leaving
 
-    def _is_marked(self, stretch: bytes) -> bool:
-        return max(map(stretch.rfind, self._marks)) >= 0  # several times faster than `in`
-
     def _nothing_more(self) -> list[bytes]:
         if self._failure is not None:
             raise self._failure
@@ -107,8 +106,9 @@ class StreamWatch:
 
     def _inspected(self, stretch: bytes) -> list[bytes]:
         leaving: list[bytes] = []
+        marks = self._marks
         for event in events(stretch):
-            meaning = self._read(event) if self._is_marked(event) else _NOTHING
+            meaning = self._read(event) if max(map(event.rfind, marks)) >= 0 else _NOTHING
             if meaning.error is not None and not meaning.complete:
                 return self._failed(meaning.error, leaving)
             if meaning.usage is not None:

@@ -166,7 +166,8 @@ class Answer:
     def _stream(self, body: UpstreamBody) -> Reply | Deferred[Reply]:
         """The reply; at once if its first real event came with the head, or nobody could take over any more."""
         converted = self._converted(body)
-        if body.early and self.attempt.way.dialect.holder().feed(body.early) is Verdict.REAL:
+        early = body.early
+        if early and self.attempt.way.dialect.holder().feed(early) is Verdict.REAL:
             return self._relayed(body, converted, begun=True)
         if not self.attempt.candidates.has_more(self.attempt.clock.seconds()):
             return self._relayed(body, converted, begun=False)

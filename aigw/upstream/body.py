@@ -153,9 +153,9 @@ class UpstreamBody(Protocol):
 
     # The network.
 
-    def connectionMade(self) -> None:
-        """The body begins."""
-        self._producer = self.transport
+    def makeConnection(self, transport: Any) -> None:
+        """The body begins; ``transport`` can pause, resume and abort it."""
+        self._producer = transport
 
     def dataReceived(self, data: bytes) -> None:
         """Some of the body."""
@@ -180,8 +180,9 @@ class UpstreamBody(Protocol):
         if not self._paused:
             self._patience.since = self._clock.seconds()
         self._arrivals.put(data)
-        self._pump()
-        if self._arrivals.is_full and not self._wanted():
+        if self._wanted():
+            self._pump()
+        if not self._wanted() and self._arrivals.is_full:
             self._stop_reading()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -204,35 +205,31 @@ class UpstreamBody(Protocol):
 
     def _pump(self) -> None:
         """Move what there is to whoever wants it; called again from inside, it leaves the work to the outer call."""
-        if self._pumping or not self._wanted():
+        if self._pumping:
             return
         self._pumping = True
         try:
-            while self._step() and self._wanted():
-                pass
+            while (wanted := self._wanted()) and (piece := self._next()) is not None:
+                self._show(piece)
         finally:
             self._pumping = False
-        if self._wanted():
-            self._read_on()
-            self._direct = self._sink if self._arrivals.plain and self._end is None else None
+        if wanted and self._end is None:
+            self._direct = self._sink if self._arrivals.plain else None
+            self._read_on()  # which may bring more at once
+        elif wanted and self._end is not None:
+            self._tell_end(self._end)
 
     def _wanted(self) -> bool:
         return self._judge is not None or (self._sink is not None and not self._paused)
 
-    def _step(self) -> bool:
+    def _next(self) -> bytes | None:
         try:
-            piece = self._arrivals.take(self._end is True)
+            return self._arrivals.take(self._end is True)
         except GatewayError as error:
             self._arrivals.clear()
             self._end = error
             self._close_connection()
-            piece = None
-        if piece is not None:
-            self._show(piece)
-            return True
-        if self._end is not None:
-            self._tell_end(self._end)
-        return False
+            return None
 
     def _show(self, piece: bytes) -> None:
         if self._sink is not None:

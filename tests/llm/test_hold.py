@@ -74,6 +74,15 @@ def test_an_error_wherever_it_is_cut(several_models: Several) -> None:
         second_answers(gateway, client)
 
 
+def test_an_answer_that_is_held_to_its_end_is_relayed_with_its_end(several_models: Several) -> None:
+    gateway = several_models("first", "second")
+    answer = openai.event(openai.chunk({"content": "Hi"}, finish="stop")).rstrip(b"\n")
+    client, response = begin(gateway, answer)
+    assert client.waits()
+    response.end()
+    assert (client.status, client.body, client.outcome) == (200, answer, Outcome.DONE)
+
+
 ENDS: list[tuple[bytes, Exception | None]] = [
     (b"", None),
     (openai.PING + ROLE, None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -33,12 +34,16 @@ class Transport:
     def __init__(self) -> None:
         self.reading = True
         self.aborted = False
+        self.under_way: list[Callable[[], None]] = []
 
     def pauseProducing(self) -> None:
         self.reading = False
 
     def resumeProducing(self) -> None:
         self.reading = True
+        for deliver in self.under_way[:]:
+            self.under_way.clear()
+            deliver()
 
     def abortConnection(self) -> None:
         self.aborted = True
@@ -185,6 +190,16 @@ def test_watch_ends_with_the_body() -> None:
     assert body.held() == b"all"
 
 
+@pytest.mark.parametrize("encoding", [b"", b"gzip"])
+def test_a_sink_that_starts_when_a_watch_ends_with_the_body_is_told_of_the_end(encoding: bytes) -> None:
+    body, _, _ = body_of(encoding=encoding)
+    sink = Collector()
+    body.watch(never, 100).addCallback(lambda _: body.start(sink))
+    body.dataReceived(gzip.compress(b"all") if encoding else b"all")
+    body.connectionLost(DONE)
+    assert (sink.data, sink.end) == (b"all", "finished")
+
+
 def test_watch_fails_when_the_body_breaks_and_nobody_is_told_twice() -> None:
     body, _, _ = body_of()
     watched = outcome(body.watch(never, 100))
@@ -243,6 +258,21 @@ def test_pause_stops_reading_and_resume_goes_on() -> None:
     body.resume()
     assert transport.reading
     assert sink.pieces == [b"was under way"]
+
+
+def test_what_comes_at_once_with_a_resume_may_pause_again() -> None:
+    body, transport, _ = body_of()
+    sink = Collector(body, pause_at=2)
+    body.start(sink)
+    body.dataReceived(b"one")
+    body.pause()
+    transport.under_way.append(lambda: body.dataReceived(b"two"))
+    body.resume()
+    assert (sink.pieces, transport.reading) == ([b"one", b"two"], False)
+    body.dataReceived(b"three")
+    assert sink.pieces == [b"one", b"two"]
+    body.resume()
+    assert (sink.pieces, transport.reading) == ([b"one", b"two", b"three"], True)
 
 
 def test_the_end_waits_for_a_paused_sink() -> None:
