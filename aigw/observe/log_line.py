@@ -94,10 +94,10 @@ class UsualLines:
         )
 
     def _new_kind(self, kind: object, exchange: Exchange, route: Resource, attempt: Attempt) -> bytes:
-        if len(self._kinds) >= MOST_KINDS:
-            self._kinds.clear()
         members = _kind_members(exchange, route, attempt)
         if sum(map(len, (exchange.consumer, exchange.request_model, exchange.model))) <= LONGEST_KIND:
+            if len(self._kinds) >= MOST_KINDS:
+                self._kinds.clear()
             self._kinds[kind] = members
         return members
 

@@ -167,6 +167,14 @@ def test_long_kinds_are_not_remembered(make_exchange: MakeExchange, field: str) 
     assert not lines._kinds
 
 
+def test_long_kinds_push_nothing_out(make_exchange: MakeExchange) -> None:
+    lines = UsualLines()
+    for n in range(MOST_KINDS):
+        lines.line(make_exchange(model=f"m{n}"), 200, 0, SECOND, MS)
+    lines.line(make_exchange(model="m" * 1000), 200, 0, SECOND, MS)
+    assert len(lines._kinds) == MOST_KINDS
+
+
 def test_one_head_keeps_one_thing(make_exchange: MakeExchange) -> None:
     lines, head = UsualLines(), headers(b"curl/8.5", repeated=True)
     for n in range(10):
