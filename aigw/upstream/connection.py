@@ -29,13 +29,18 @@ _UNFRAMED = Failure(PotentialDataLoss("only the end of the connection told where
 
 
 class Lane:
-    """The connections to one origin. ``idle``: those that rest, the one used last at the end."""
+    """What the connections to one origin have in common.
 
-    __slots__ = ("connections", "idle")
+    ``connections``: how many there are. ``idle``: those that rest, the one used last at the end. ``repeated``: the head
+    of their last reply.
+    """
+
+    __slots__ = ("connections", "idle", "repeated")
 
     def __init__(self) -> None:
         self.connections = 0
         self.idle: list[Connection] = []
+        self.repeated = Repeated()
 
 
 class Keeper(Protocol):
@@ -62,7 +67,8 @@ class Connection(protocol.Protocol):
     """A connection to ``origin``.
 
     ``reused_at``: clock time at which it took a request that is not its first, else None. ``idle_until``: clock time
-    to which it may rest. ``lane``: where it does. All three are the keeper's.
+    to which it may rest. ``lane``: what it has in common with others. All three are the keeper's, which sets the last
+    when it is told of the connection.
     """
 
     def __init__(self, origin: Origin, keeper: Keeper) -> None:
@@ -76,7 +82,6 @@ class Connection(protocol.Protocol):
         self._ready: Deferred[None] | None = Deferred(self._give_up)
         self._request: Request | None = None
         self._parser: ReplyParser | None = None  # of the request's answer, once a byte of it has come
-        self._repeated = Repeated()
         self._response: Response | None = None
         self._upload: Upload | None = None
         self._paused = False
@@ -179,13 +184,13 @@ class Connection(protocol.Protocol):
     def _first_received(self, request: Request, data: bytes) -> None:
         """The first bytes of an answer, which often are all of it."""
         bodiless = request.method == b"HEAD"
-        if not bodiless and (again := self._repeated.whole_in(data)):
+        if not bodiless and (again := self.lane.repeated.whole_in(data)):
             self._answer(request, *again)
             return
         parser = self._parser = ReplyParser(self._peer, bodiless=bodiless)
         body = parser.feed(data)
         if parser.head is not None and parser.complete and not parser.excess:
-            self._repeated.learn(data, parser.head, body)
+            self.lane.repeated.learn(data, parser.head, body)
         self._head_received(request, parser, body)
 
     def _head_received(self, request: Request, parser: ReplyParser, body: bytes) -> None:

@@ -1,7 +1,7 @@
-"""A reply whose head is the one before it on its connection, byte for byte but for the length. This module is pure.
+"""A reply whose head is the one before it from its origin, byte for byte but for the length. This module is pure.
 
-Upstreams that do not number their replies repeat themselves until their clock moves on. What is repeated means the
-same, so it need not be read again; nothing of it is known to another connection.
+Upstreams that do not number their replies repeat themselves, on all connections, until their clock moves on. What is
+repeated means the same, so it need not be read again. A cookie may be a secret of one connection: it is not kept.
 """
 
 from __future__ import annotations
@@ -52,20 +52,18 @@ class Repeated:
             self._to_pass -= 1
             return
         self._to_pass, self._passes = self._passes, min(2 * self._passes + 1, MOST_PASSED)
-        self._head = None
         block = data[: len(data) - len(body)]
         lower = block.lower()
-        field = lower.find(_LENGTH)
         if (
             len(block) > LONGEST
             or block.find(_END) + len(_END) < len(block)  # there was another head before it
-            or field < 0
-            or lower.count(_LENGTH) > 1
+            or lower.count(_LENGTH) != 1
             or head.length != len(body)
             or b"content-length" in head.names  # which then doesn't tell of a body
+            or b"set-cookie" in head.names
         ):
             return
-        field += len(_LENGTH)
+        field = lower.find(_LENGTH) + len(_LENGTH)
         value = block[field : block.index(b"\r\n", field)]
         length = value.strip(b" \t")
         start = field + value.index(length)

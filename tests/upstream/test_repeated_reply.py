@@ -1,4 +1,4 @@
-"""A reply whose head came before on its connection is read as if it never had."""
+"""A reply whose head came before from its origin is read as if it never had."""
 
 from __future__ import annotations
 
@@ -76,10 +76,15 @@ def test_what_is_not_all_of_a_reply_or_more_is_read_as_ever() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\nx",
         b"HTTP/1.1 200 OK\r\nX: %b\r\nContent-Length: 1\r\n\r\nx" % (b"x" * LONGEST),
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nset-Cookie: a=b\r\nContent-Length: 1\r\n\r\nx",
     ],
 )
 def test_unusual_replies_are_not_kept(wire: bytes) -> None:
     assert learnt(wire).whole_in(wire) is None
+    repeated = learnt()
+    repeated.learn(wire, *read(wire))
+    assert repeated.whole_in(wire) is None
+    assert repeated.whole_in(HEAD + BODY) == read(HEAD + BODY)
 
 
 @pytest.mark.parametrize(
@@ -186,8 +191,9 @@ def test_it_changes_nothing(sent: list[Sent]) -> None:
     assert told(sent) == expected
 
 
-def test_replies_are_repeated_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the comparison above is one."""
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Head, bytes] | None]:
+    """What was known again, reply after reply."""
     found = []
     whole_in = Repeated.whole_in
 
@@ -196,5 +202,20 @@ def test_replies_are_repeated_there(monkeypatch: pytest.MonkeyPatch) -> None:
         return found[-1]
 
     monkeypatch.setattr(Repeated, "whole_in", watched)
+    return found
+
+
+def test_replies_are_repeated_there(found: list[tuple[Head, bytes] | None]) -> None:
+    """So that the comparison above is one."""
     told([(b"POST", [HEAD + BODY]), (b"GET", [HEAD + BODY]), (b"HEAD", [HEAD])])
     assert found == [None, read(HEAD + BODY)]
+
+
+def test_connections_to_an_origin_repeat_each_other(
+    agent: Agent, network: Network, found: list[tuple[Head, bytes] | None]
+) -> None:
+    for url in (b"http://a/", b"http://a/b", b"http://b/"):
+        agent.request(b"GET", url)
+    for line in [network.accept() for _ in range(3)]:
+        line.say(HEAD + BODY)
+    assert found == [None, read(HEAD + BODY), None]
