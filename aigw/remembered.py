@@ -12,9 +12,6 @@ MOST = 2048
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-may_be_secret = re.compile(rb"auth|cookie|key|pass|referer|secret|session|sign|token").search
-"""By the lower-case name of a header field: its lines are never remembered."""
-
 
 def remember(memory: dict[bytes, T], line: bytes, read: T) -> None:
     """For the next time. Whoever sends ever new lines makes it forget, which is no worse than never remembering."""
@@ -27,3 +24,16 @@ def remember_by(memory: dict[K, T], key: K, size: int, read: T) -> None:
         if len(memory) >= MOST:
             memory.clear()
         memory[key] = read
+
+
+class _Secrecy(dict[bytes, bool]):
+    _secret = re.compile(rb"auth|cookie|key|pass|referer|secret|session|sign|token")
+
+    def __missing__(self, name: bytes) -> bool:
+        secret = self._secret.search(name) is not None
+        remember(self, name, secret)
+        return secret
+
+
+may_be_secret = _Secrecy().__getitem__
+"""By the lower-case name of a header field: its lines are never remembered."""

@@ -19,7 +19,6 @@ from aigw.exchange import Attempt, Exchange, Outcome, Reply
 from aigw.llm.answer import Answer
 from aigw.llm.backend import Backend
 from aigw.llm.call import OPAQUE, Call
-from aigw.llm.endpoint import JSON, outgoing_headers
 from aigw.llm.signing import Signer
 from aigw.llm.target import Target
 from aigw.llm.ways import PASSTHROUGH, Way
@@ -168,17 +167,10 @@ class Try:
         key = (self.target, OPAQUE) if self.call.opaque else self.target
         block: HeaderBlock | None = derived.get(key)
         if block is None:
-            block = self._new_headers()
+            block = self.target.headers_for(self.exchange.headers, opaque=self.call.opaque)
             if len(derived) < MOST_DERIVED:
                 derived[key] = block
         return block
-
-    def _new_headers(self) -> HeaderBlock:
-        target, defaults = self.target, [] if self.call.opaque else JSON
-        more = [(name.encode(), value.encode()) for name, value in target.provider.headers.items()]
-        return outgoing_headers(
-            self.exchange.headers, target.headers, target.header_names, target.brings_own_key, [*defaults, *more]
-        )
 
     def _start_timeout(self) -> None:
         timeouts, deadlines = self.backend.timeouts, self.target.deadlines

@@ -9,7 +9,8 @@ from urllib.parse import quote, quote_from_bytes, unquote_plus, unquote_to_bytes
 from twisted.web.http_headers import Headers
 
 from aigw.exchange import HOP_BY_HOP, HeaderList
-from aigw.upstream.headers import HeaderBlock
+from aigw.received import ReceivedHeaders
+from aigw.upstream.headers import HeaderBlock, Lines
 
 _OF_THE_CONNECTION = HOP_BY_HOP | {b"proxy-authorization"}
 JSON: HeaderList = [(b"Content-Type", b"application/json")]
@@ -24,6 +25,8 @@ NOT_RELAYED = _OF_THE_CONNECTION | {
     b"strict-transport-security",
 }
 """Of the upstream's own connection, or (its cookies) of a session that all clients of the gateway would share."""
+_KEEP_ALIVE = frozenset({b"keep-alive"})
+_NOTHING = HeaderBlock([])
 _PLAIN = "/:@!$&'()*+,;=-._~"
 """What may stand in a path as it is (RFC 3986 section 3.3), and a query."""
 _NOT_RELAYED_DECODED = NOT_RELAYED | {b"content-encoding"}
@@ -70,31 +73,34 @@ def passed_path(path: str, target: bytes, chat: str | None) -> str:
     return path + ("?" + query if query else "")
 
 
-def outgoing_headers(
-    client: Headers,
-    own: HeaderBlock,
-    own_names: frozenset[bytes],
-    with_credentials: bool,
-    defaults: HeaderList = JSON,
-) -> HeaderBlock:
-    """What goes to the upstream: the client's headers less those of its connection and its credentials, and ours.
+class Forwarding:
+    """Which headers go to an instance: the client's less those of its connection and its credentials, and ours."""
 
-    ``own``: the instance's ``auth.header``; ``own_names``: lower-case names of these and of others that the client does
-    not decide. ``with_credentials``: the client brings its own key. ``defaults``: what goes along if nobody has it.
-    """
-    connection = client.getRawHeaders(b"connection")
-    kept = _kept(own_names, with_credentials)
-    if connection is not None:
-        kept = kept | _tokens(connection)
-    fields: HeaderList = []
-    for name, values in client.getAllRawHeaders():
-        if name.lower() not in kept:
-            fields += [(name, value) for value in values]
-    for name, value in defaults:
-        lower = name.lower()
-        if lower not in own_names and (lower in kept or not client.hasHeader(lower)):
-            fields.append((name, value))
-    return own.plus(fields)
+    __slots__ = ("_defaults", "_left_out", "_lines", "_own")
+
+    def __init__(
+        self, own: HeaderBlock, own_names: frozenset[bytes], with_credentials: bool, defaults: HeaderList
+    ) -> None:
+        """``own``: the instance's ``auth.header``; ``own_names``: lower-case names of these and of others that the
+        client does not decide. ``with_credentials``: the client brings its own key. ``defaults``: what goes along if
+        nobody has it.
+        """
+        self._own = own
+        self._left_out = own_names | (NOT_FORWARDED if with_credentials else NOT_FORWARDED | CREDENTIALS)
+        self._lines = _lines(self._left_out)
+        self._defaults = [(field[0].lower(), field) for field in defaults if field[0].lower() not in own_names]
+
+    def of(self, client: Headers) -> HeaderBlock:
+        """Those of one request."""
+        received = ReceivedHeaders.of(client)
+        fields, by_name, left_out = received.fields, received.by_name, self._left_out
+        if b"connection" in by_name:
+            named = _tokens(received.getRawHeaders(b"connection"))
+            if not named <= left_out:
+                left_out = left_out | named
+                fields = [field for field in fields if field[0] not in left_out]
+        missing = [field for name, field in self._defaults if name not in by_name or name in left_out]
+        return self._own.followed_by(self._lines, fields, HeaderBlock(missing) if missing else _NOTHING)
 
 
 def relayed_headers(fields: HeaderList, names: Sequence[bytes], decoded: bool) -> HeaderList:
@@ -120,12 +126,14 @@ def _requoted(sent: bytes) -> str:
     return quote_from_bytes(sent, safe=_PLAIN + "?%[]")
 
 
-@functools.lru_cache(maxsize=1024)
-def _kept(own_names: frozenset[bytes], with_credentials: bool) -> frozenset[bytes]:
-    """Which of a client's headers never go along: the same for all requests of an instance."""
-    return own_names | NOT_FORWARDED if with_credentials else own_names | NOT_FORWARDED | CREDENTIALS
+@functools.lru_cache(maxsize=64)
+def _lines(left_out: frozenset[bytes]) -> Lines:
+    """Most instances leave out the same, and what a line is depends on nothing else."""
+    return Lines(left_out)
 
 
 def _tokens(values: Iterable[bytes]) -> frozenset[bytes]:
     """The header names that ``Connection`` lists."""
+    if values == [b"keep-alive"]:
+        return _KEEP_ALIVE
     return frozenset(token.strip().lower() for value in values for token in value.split(b","))

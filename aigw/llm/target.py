@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 from treq.client import HTTPClient
+from twisted.web.http_headers import Headers
 
 from aigw.balancing.deadlines import Deadlines, deadlines_of
 from aigw.balancing.sharing import Digest
@@ -21,7 +22,7 @@ from aigw.llm.config import (
     Transport,
     conf_of,
 )
-from aigw.llm.endpoint import has_path, passed_path, url_of
+from aigw.llm.endpoint import JSON, Forwarding, has_path, passed_path, url_of
 from aigw.llm.scrubbing import Scrubber
 from aigw.llm.signing import Signer, signer_of
 from aigw.llm.ways import BY_NAME, PASSTHROUGH, Way, way_to
@@ -72,6 +73,7 @@ class Target:
     scrubber: Scrubber = attrs.field(repr=False)
     problem: str | None
     decided: Mapping[str, Any]
+    _forwardings: dict[bool, Forwarding] = attrs.field(factory=dict, repr=False, init=False)
     _ways: dict[str, Way | None] = attrs.field(factory=dict, repr=False, init=False)
     _urls: dict[tuple[str, bool, str], bytes] = attrs.field(factory=dict, repr=False, init=False)
 
@@ -140,6 +142,16 @@ class Target:
                 url = self._url(dialect, streams, model)
                 self._remember(key, url)
         return url
+
+    def headers_for(self, client: Headers, *, opaque: bool) -> HeaderBlock:
+        """What goes along with a request. ``opaque``: its body is none of our business."""
+        forwarding = self._forwardings.get(opaque)
+        if forwarding is None:
+            ours = [(name.encode(), value.encode()) for name, value in self.provider.headers.items()]
+            defaults = ours if opaque else JSON + ours
+            forwarding = Forwarding(self.headers, self.header_names, self.brings_own_key, defaults)
+            self._forwardings[opaque] = forwarding
+        return forwarding.of(client)
 
     def passed_url(self, path: str, target: bytes) -> bytes:
         """Where a request goes that is passed through. ``path``: the client's, percent-decoded; ``target``: as sent."""

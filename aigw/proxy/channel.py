@@ -65,6 +65,7 @@ class Channel(Protocol):
     _dechunker: Dechunker | None = None
     _http2: Http2Channel | None = None
     _repeated: Repeated | None = None
+    _fresh = 0
 
     def __init__(self, site: ProxySite) -> None:
         self.site = site
@@ -199,7 +200,7 @@ class Channel(Protocol):
     def _take_head(self) -> bool:
         data, limits = self._input, self.face.limits
         if self._repeated is not None and (size := self._repeated.size_in(data)):
-            self._input, self._blank_seen, self._seen = data[size:], False, 0
+            self._input, self._blank_seen, self._seen, self._fresh = data[size:], False, 0, 0
             self._begin(self._repeated.head)
             return True
         if not self._blank_seen and b"\r\n".startswith(data[:2]):
@@ -210,10 +211,10 @@ class Channel(Protocol):
             if self.phase is IDLE:
                 self._enter(HEAD)
             return False
-        self._input, self._blank_seen, self._seen = data[size:], False, 0
+        self._input, self._blank_seen, self._seen, self._fresh = data[size:], False, 0, self._fresh + 1
         block = data[:size]
         head = read_head(block, limits)
-        self._repeated = Repeated(block, head) if Repeated.is_plain(block, head) else None
+        self._repeated = Repeated.of(block, head, self._fresh)
         self._begin(head)
         return True
 

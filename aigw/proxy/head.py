@@ -15,7 +15,7 @@ import attrs
 from aigw.errors import BadRequest, ExpectationFailed, HeadersTooLarge, URITooLong, VersionNotSupported
 from aigw.proxy.limits import Limits
 from aigw.received import Field, ReceivedHeaders
-from aigw.remembered import may_be_secret, remember
+from aigw.remembered import may_be_secret, remember, remember_by
 from aigw.routing.target import host_of
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -23,12 +23,19 @@ _VALUE = rb"[\t -~\x80-\xff]*"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb"{1,32}) ([!-~]+) HTTP/([0-9]\.[0-9])")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"+):(" + _VALUE + rb")")
 _VALID_VALUE = re.compile(_VALUE)
-_LENGTH = re.compile(rb"[0-9]{1,18}")
 _LONGEST_LENGTH = 18
 _LENGTH_FIELD = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", re.IGNORECASE)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _TCHAR = re.compile(_TOKEN)
 _LONGEST_REPEATED = 4096
+_FEW_FRESH, _SOME_FRESH = 4, 32
+"""After so many heads in a row that were all different, only one in so many is looked for again."""
+
+_UNIQUE = {
+    b"host": "exactly one Host header is required",
+    b"transfer-encoding": "the only Transfer-Encoding accepted is chunked, in HTTP/1.1, without Content-Length",
+    b"content-length": "Content-Length is not one number",
+}
 
 T = TypeVar("T")
 RequestLine = tuple[bytes, bytes, bytes]
@@ -83,19 +90,23 @@ def read_head(block: bytes, limits: Limits) -> Head:
         raise HeadersTooLarge(f"more than {limits.header_count} header fields")
     method, target, version = _request_lines.get(request_line) or read_request_line(request_line)
     remembered = _field_lines.get
-    fields = [remembered(line) or read_field(line) for line in lines]
-    values = _by_name(fields)
-    _check_host(values.get(b"host", ()), required=version == b"HTTP/1.1")
+    headers = ReceivedHeaders([remembered(line) or read_field(line) for line in lines])
+    values = headers.by_name
+    if len(values) < len(lines):  # else every name is there once
+        _check_unique(headers)
+    _check_host(values.get(b"host"), required=version == b"HTTP/1.1")
     length = _body_length(version, values)
     return Head(
         method=method,
         target=target,
         version=version,
-        headers=ReceivedHeaders(fields, values),
+        headers=headers,
         length=length,
         persistent=version == b"HTTP/1.1"
-        and not (b"connection" in values and b"close" in tokens(values[b"connection"])),
-        expects_continue=b"expect" in values and _expects_continue(version, values[b"expect"]) and length != 0,
+        and not (b"connection" in values and _closes(headers.getRawHeaders(b"connection"))),
+        expects_continue=b"expect" in values
+        and _expects_continue(version, headers.getRawHeaders(b"expect"))
+        and length != 0,
     )
 
 
@@ -105,15 +116,29 @@ class Repeated:
     ``head``: what it says; from one request to the next, its length and its headers are replaced.
     """
 
-    __slots__ = ("_after", "_before", "_length", "head")
+    __slots__ = ("_after", "_before", "_block", "_length", "head")
 
     def __init__(self, block: bytes, head: Head) -> None:
         """``block``: the whole head, which `is_plain`."""
+        self._block: bytes | None = block
+        self.head = head
+
+    def _split(self, block: bytes) -> None:
+        """What is around the length, found out when it is first of use: on many connections no other request comes."""
         found = _LENGTH_FIELD.search(block)
         self._before, self._length, self._after = (
             (block, b"", b"") if found is None else (block[: found.start(1)], found[1], block[found.end(1) :])
         )
-        self.head = head
+        self._block = None
+
+    @classmethod
+    def of(cls, block: bytes, head: Head, fresh: int) -> Repeated | None:
+        """The head to look for again, if it is one that may be kept. ``fresh``: so many heads have been read in a row,
+        this one included, because none was the same as the one before.
+        """
+        if (fresh <= _FEW_FRESH or fresh % _SOME_FRESH == 0) and cls.is_plain(block, head):
+            return cls(block, head)
+        return None
 
     @staticmethod
     def is_plain(block: bytes, head: Head) -> bool:
@@ -122,11 +147,13 @@ class Repeated:
             len(block) <= _LONGEST_REPEATED
             and head.length is not None
             and head.persistent
-            and not head.headers.hasHeader(b"expect")  # without a body there is nothing to expect, but the next has one
+            and b"expect" not in head.headers.by_name  # without a body there is nothing to expect, but the next has one
         )
 
     def size_in(self, data: bytes) -> int:
         """How many bytes at the start of ``data`` are this head again; 0 = it is another one, or not all of it."""
+        if self._block is not None:
+            self._split(self._block)
         before, after = self._before, self._after
         if not data.startswith(before):
             return 0
@@ -178,7 +205,7 @@ def read_field(line: bytes) -> Field:
         raise BadRequest("obsolete line folding" if line[:1] in (b" ", b"\t") else "malformed header field")
     field = name, _ = match[1].lower(), match[2].strip(b" \t")
     if not may_be_secret(name):
-        remember(_field_lines, line, field)
+        remember_by(_field_lines, line, len(line), field)
     return field
 
 
@@ -202,7 +229,10 @@ def check_http2(method: bytes, target: bytes, fields: Mapping[bytes, Sequence[by
     for values in fields.values():
         if not all(map(_VALID_VALUE.fullmatch, values)):
             raise BadRequest("malformed header field")
-    _check_host(sorted(set(fields.get(b"host", ()))), required=True)
+    hosts = set(fields.get(b"host", ()))
+    if len(hosts) > 1:
+        raise BadRequest(_UNIQUE[b"host"])
+    _check_host(next(iter(hosts), None), required=True)
 
 
 def _check_sizes(request_line: bytes, size: int, limits: Limits) -> None:
@@ -212,41 +242,44 @@ def _check_sizes(request_line: bytes, size: int, limits: Limits) -> None:
         raise HeadersTooLarge(f"the header section is longer than {limits.header_section} bytes")
 
 
-def _by_name(fields: Sequence[Field]) -> dict[bytes, list[bytes]]:
-    values = {name: [value] for name, value in fields}
-    if len(values) < len(fields):
-        values = {name: [] for name in values}
-        for name, value in fields:
-            values[name].append(value)
-    return values
+def _check_unique(headers: ReceivedHeaders) -> None:
+    """There is at most one of each field that says where the request goes and where it ends."""
+    for name, complaint in _UNIQUE.items():
+        if len(headers.getRawHeaders(name, ())) > 1:
+            raise BadRequest(complaint)
 
 
-def _check_host(values: Sequence[bytes], *, required: bool) -> None:
-    """Section 3.2: exactly one in HTTP/1.1, and what routes are matched by must not be in doubt."""
-    if len(values) > 1 or (required and not values):
-        raise BadRequest("exactly one Host header is required")
+def _check_host(value: bytes | None, *, required: bool) -> None:
+    """Section 3.2: in HTTP/1.1 there is one, and what routes are matched by must not be in doubt."""
+    if value is None:
+        if required:
+            raise BadRequest(_UNIQUE[b"host"])
+        return
     try:
-        for value in values:
-            host_of(value)
+        host_of(value)
     except ValueError as e:
         raise BadRequest(str(e)) from None
 
 
-def _body_length(version: bytes, values: Mapping[bytes, list[bytes]]) -> int | None:
+def _body_length(version: bytes, values: Mapping[bytes, bytes]) -> int | None:
     """Section 6.3, without its lenience: two parsers that disagree about a length are how requests get smuggled."""
-    lengths, codings = values.get(b"content-length", ()), values.get(b"transfer-encoding", ())
-    if codings:
-        if version != b"HTTP/1.1" or lengths or len(codings) > 1 or codings[0].lower() != b"chunked":
-            raise BadRequest("the only Transfer-Encoding accepted is chunked, in HTTP/1.1, without Content-Length")
+    length = values.get(b"content-length")
+    if b"transfer-encoding" in values:
+        if version != b"HTTP/1.1" or length is not None or values[b"transfer-encoding"].lower() != b"chunked":
+            raise BadRequest(_UNIQUE[b"transfer-encoding"])
         return None
-    if not lengths:
+    if length is None:
         return 0
-    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
-        raise BadRequest("Content-Length is not one number")
-    return int(lengths[0])
+    if not length.isdigit() or len(length) > _LONGEST_LENGTH:
+        raise BadRequest(_UNIQUE[b"content-length"])
+    return int(length)
 
 
-def _expects_continue(version: bytes, values: Sequence[bytes]) -> bool:
+def _closes(connection: list[bytes]) -> bool:
+    return connection != [b"keep-alive"] and b"close" in tokens(connection)
+
+
+def _expects_continue(version: bytes, values: list[bytes]) -> bool:
     """RFC 9110 section 10.1.1: HTTP/1.0 has no expectations, and there is only one that can be met."""
     if version != b"HTTP/1.1":
         return False

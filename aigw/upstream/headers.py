@@ -12,24 +12,25 @@ from typing import Any, NoReturn
 from twisted.web.http_headers import Headers
 
 from aigw.exchange import HOP_BY_HOP
+from aigw.remembered import may_be_secret, remember_by
 from aigw.upstream.head import Field
 
 _NEVER_SENT = HOP_BY_HOP | {b"content-length", b"expect", b"http2-settings"}
 """The connection's own business. ``Expect``: we never wait for a 100, so asking for one only costs the upstream."""
 
 _is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++").fullmatch
+_is_line = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++: [^\r\n\0]*+\r\n").fullmatch
 
 
 class HeaderBlock(Headers):
     """Header fields made ready to be sent, once for any number of requests. Immutable.
 
     It is a `Headers` for whoever looks at it, and ``block`` for the agent: complete lines, without those that concern
-    one connection only. ``fields``: the same in order. ``names_host``: they include a Host.
+    one connection only. ``names_host``: they include a Host.
     """
 
-    __slots__ = ("_parsed", "block", "fields", "names_host")
+    __slots__ = ("_parsed", "block", "names_host")
 
-    fields: tuple[Field, ...]
     block: bytes
     names_host: bool
 
@@ -40,7 +41,6 @@ class HeaderBlock(Headers):
         """
         # Headers.__init__ isn't called: its dict is built when somebody looks, which on the hot path is never.
         sent = _sendable(fields)
-        self.fields = (*base.fields, *sent) if base is not None else tuple(sent)
         self._parsed: Headers | None = None
         for name, _ in sent:
             if not _is_token(name):
@@ -56,9 +56,23 @@ class HeaderBlock(Headers):
         """As `Headers` compare; Twisted makes all comparisons out of this one."""
         return self._looked_at().__cmp__(other._looked_at() if isinstance(other, HeaderBlock) else other)
 
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The same in order, read off the lines: no name holds a colon, no value the end of a line."""
+        lines = self.block.split(b"\r\n")[:-1]
+        return tuple((name, value) for name, _, value in (line.partition(b": ") for line in lines))
+
     def plus(self, fields: Iterable[Field]) -> HeaderBlock:
         """These fields and more."""
         return HeaderBlock(fields, self)
+
+    def followed_by(self, lines: Lines, fields: Iterable[Field], more: HeaderBlock) -> HeaderBlock:
+        """These fields, those of ``fields`` that have a line, and ``more``."""
+        block = HeaderBlock.__new__(HeaderBlock)
+        block._parsed = None
+        block.block = b"".join([self.block, *map(lines.__getitem__, fields), more.block])
+        block.names_host = self.names_host or more.names_host
+        return block
 
     def copy(self) -> Headers:
         """A mutable copy."""
@@ -94,6 +108,26 @@ class HeaderBlock(Headers):
         return self._parsed
 
 
+class Lines(dict[Field, bytes]):
+    """From received fields, whose names are lower case, to their lines; those that are not sent on have an empty one.
+
+    Clients repeat themselves, so lines are remembered, as far as they can hold no secret: what a field's line is has
+    nothing to do with who sent it. Each was checked by itself when it was made.
+    """
+
+    def __init__(self, left_out: frozenset[bytes]) -> None:
+        """``left_out``: names that are not sent on, besides those that never are, and Host."""
+        super().__init__()
+        self._left_out = left_out | _NEVER_SENT | {b"host"}
+
+    def __missing__(self, field: Field) -> bytes:
+        name, value = field
+        line = b"" if name.lower() in self._left_out else _line(field)
+        if not may_be_secret(name):
+            remember_by(self, field, len(name) + len(value), line)
+        return line
+
+
 def to_headers(fields: Iterable[Field]) -> Headers:
     """The fields as Twisted's type, for those who want to look something up."""
     headers = Headers()
@@ -126,6 +160,13 @@ def _sendable(fields: Iterable[Field]) -> list[Field]:
         elif name == b"connection":
             named.update(token.strip(b" \t") for token in field[1].lower().split(b","))
     return [field for field in sent if field[0].lower() not in named] if named else sent
+
+
+def _line(field: Field) -> bytes:
+    line = b"%b: %b\r\n" % field
+    if not _is_line(line):
+        raise ValueError("a header name is not a token, or a value holds a line end or a NUL")
+    return line
 
 
 def _lines(fields: Sequence[Field]) -> bytes:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.web.http_headers import Headers
 
-from aigw.llm.endpoint import outgoing_headers, passed_path, relayed_headers, url_of
+from aigw.llm.endpoint import JSON as JSON_FIELD
+from aigw.llm.endpoint import Forwarding, passed_path, relayed_headers, url_of
+from aigw.received import ReceivedHeaders
 from aigw.upstream.headers import HeaderBlock
 
 URLS: list[tuple[str, str | None, dict[str, str], str]] = [
@@ -79,6 +83,10 @@ def headers(*fields: tuple[str, str]) -> Headers:
     for name, value in fields:
         made.addRawHeader(name, value)
     return made
+
+
+def outgoing_headers(client: Headers, own: HeaderBlock, own_names: frozenset[bytes], brings_own_key: bool) -> Headers:
+    return Forwarding(own, own_names, brings_own_key, JSON_FIELD).of(client)
 
 
 def flat(made: Headers) -> list[tuple[str, str]]:
@@ -190,3 +198,57 @@ def test_what_of_an_upstreams_headers_reaches_the_client() -> None:
     assert relayed == RELAYED
     encoded = relayed_headers(upstream, [name.lower() for name, _ in upstream], decoded=False)
     assert (b"Content-Encoding", b"gzip") in encoded
+
+
+def outgoing_afresh(
+    client: Headers, own: HeaderBlock, own_names: frozenset[bytes], brings_own_key: bool
+) -> list[tuple[bytes, bytes]]:
+    """Field by field, with nothing known from before."""
+    received = [(name.lower(), value) for name, values in client.getAllRawHeaders() for value in values]
+    named = {token.strip().lower() for name, value in received if name == b"connection" for token in value.split(b",")}
+    never = {name.lower().encode() for name, _ in [*OF_THE_CONNECTION, *NOT_FORWARDED]} - {b"x-named"}
+    left_out = never | {b"http2-settings"} | own_names | named
+    if not brings_own_key:
+        left_out |= {b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-amz-security-token"}
+    kept = [(name, value) for name, value in received if name not in left_out]
+    if b"content-type" not in own_names and b"content-type" not in {name for name, _ in kept}:
+        kept.append((b"Content-Type", b"application/json"))
+    return [*own.fields, *kept]
+
+
+NAMES = st.sampled_from(
+    [name for name, _ in [*KEPT, *OF_THE_CONNECTION, *NOT_FORWARDED, *CREDENTIALS]] + ["HTTP2-Settings", "X-One"]
+)
+VALUES = st.sampled_from(["", "1", "keep-alive", "close", "x-one, Traceparent", "authorization", ": ", "a: b", "\xff"])
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    fields=st.lists(st.tuples(NAMES, VALUES), max_size=12),
+    own=st.lists(st.sampled_from([(b"Authorization", b"ours"), (b"X-One", b"ours"), (b"Content-Type", b"a/b")])),
+    brings=st.booleans(),
+    one_by_one=st.booleans(),
+)
+def test_what_goes_along_does_not_depend_on_what_went_before(
+    fields: list[tuple[str, str]], own: list[tuple[bytes, bytes]], brings: bool, one_by_one: bool
+) -> None:
+    received = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields]
+    client: Headers = ReceivedHeaders(received) if one_by_one else headers()
+    for name, value in [] if one_by_one else received:
+        client.addRawHeader(name, value)
+    names = frozenset(name.lower() for name, _ in own)
+    made = outgoing_headers(client, HeaderBlock(own), names, brings)
+    afresh = outgoing_afresh(client, HeaderBlock(own), names, brings)
+    by_name = sorted(afresh, key=lambda field: field[0].lower())
+    assert isinstance(made, HeaderBlock)
+    assert sorted(made.fields, key=lambda field: field[0].lower()) == by_name
+    assert made.block == HeaderBlock(made.fields).block
+    assert made.names_host == HeaderBlock(made.fields).names_host
+
+
+def test_a_credential_is_known_no_longer_than_its_request() -> None:
+    forwarding = Forwarding(HeaderBlock([]), frozenset(), True, JSON_FIELD)
+    received = ReceivedHeaders([(b"authorization", b"Bearer s"), (b"x-session", b"s"), (b"accept", b"*/*")])
+    assert b"Bearer s" in forwarding.of(received).block
+    assert (b"accept", b"*/*") in forwarding._lines
+    assert not {(b"authorization", b"Bearer s"), (b"x-session", b"s")} & {*forwarding._lines}

@@ -102,9 +102,9 @@ def test_a_request_and_its_answer(wired: Wired) -> None:
     assert sorted(fields) == [
         b"Authorization: Bearer key-of-first",
         b"Content-Length: 23",
-        b"Content-Type: application/json",
         b"Host: first:8000",
-        b"X-Yours: 2",
+        b"content-type: application/json",
+        b"x-yours: 2",
     ]
     assert body == b'{"messages":[],"x":1.5}'
     line.say(answer(200, BODY, b"X-Request-Id: u-1", b"Set-Cookie: a=b", b"Connection: x-hop", b"X-Hop: 1"))

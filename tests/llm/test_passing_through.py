@@ -144,7 +144,7 @@ def test_a_stream_that_is_looked_at_again_passes_as_it_comes() -> None:
 def test_no_content_type_is_invented_for_what_may_be_anything(bodies: tuple[bytes, ...]) -> None:
     """Not even where the same head came before with a body that has one: only its length differs."""
     gateway = to_openai()
-    headers = ReceivedHeaders([], {})
+    headers = ReceivedHeaders([])
     for body in bodies:
         exchange = request("POST", "/v1/x", body)
         exchange.headers = headers

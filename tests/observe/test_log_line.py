@@ -58,7 +58,7 @@ def headers(agent: bytes | None, *, repeated: bool) -> Headers:
     """As a client sent them; ``repeated``: on a connection where they may come again."""
     fields = [] if agent is None else [(b"user-agent", agent.replace(b"\r", b"").replace(b"\n", b""))]
     if repeated:
-        return ReceivedHeaders(fields, {name: [value] for name, value in fields})
+        return ReceivedHeaders(fields)
     return Headers({name: [value] for name, value in fields})
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from twisted.web.http_headers import Headers
 
+from aigw.remembered import LONGEST, MOST
 from aigw.upstream.head import Field
-from aigw.upstream.headers import HeaderBlock, block_of
+from aigw.upstream.headers import HeaderBlock, Lines, block_of
 
 CONNECTION_BUSINESS = (
     b"Connection Keep-Alive Proxy-Connection Proxy-Authenticate TE Trailer Transfer-Encoding Upgrade "
@@ -104,3 +105,53 @@ def test_it_never_changes_but_its_copy_does() -> None:
 
 def test_values_stay_out_of_repr() -> None:
     assert repr(HeaderBlock([(b"Authorization", b"Bearer secret")])) == "<HeaderBlock Authorization>"
+
+
+# Lines of fields that clients repeat.
+
+
+def test_lines_are_what_a_block_would_have() -> None:
+    lines = Lines(frozenset({b"x-not"}))
+    for _ in range(2):
+        assert lines[b"accept", b"*/*"] == b"accept: */*\r\n" == HeaderBlock([(b"accept", b"*/*")]).block
+        assert lines[b"x-not", b"1"] == b""
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize("name", [*(name.lower() for name in CONNECTION_BUSINESS), b"host"])
+def test_what_has_no_line(name: bytes) -> None:
+    assert Lines(frozenset())[name, b"v"] == b""
+
+
+@pytest.mark.parametrize("value", [b"a\r\nX: y", b"a\nX: y", b"a\rX: y", b"\r\n", b"a\0", b"\n"])
+@pytest.mark.parametrize("name", [b"x", b"authorization"])
+def test_no_value_can_begin_a_line_of_its_own(name: bytes, value: bytes) -> None:
+    for _ in range(2):
+        with pytest.raises(ValueError, match="line end"):
+            Lines(frozenset())[name, value]
+
+
+@pytest.mark.parametrize("name", [b"", b"a b", b"a:", b"a\r\nb", b"\xe9", b"a\n"])
+def test_no_line_whose_name_is_no_token(name: bytes) -> None:
+    with pytest.raises(ValueError, match="token"):
+        Lines(frozenset())[name, b"v"]
+
+
+def test_lines_are_bounded_and_hold_no_secret() -> None:
+    lines = Lines(frozenset({b"cookie"}))
+    for n in range(MOST + 10):
+        assert lines[b"x", b"%d" % n] == b"x: %d\r\n" % n
+        assert len(lines) <= MOST
+    before = {*lines}
+    for name in (b"authorization", b"cookie", b"x-api-key", b"idempotency-key"):
+        assert lines[name, b"s"] == (b"" if name == b"cookie" else name + b": s\r\n")
+    assert lines[b"x", b"v" * LONGEST].endswith(b"v\r\n")
+    assert {*lines} == before
+
+
+def test_what_follows_a_block() -> None:
+    own = HeaderBlock([(b"Authorization", b"ours"), (b"Host", b"elsewhere")])
+    block = own.followed_by(Lines(frozenset()), [(b"a", b"1"), (b"host", b"h")], HeaderBlock([(b"B", b"2")]))
+    assert block.block == b"Authorization: ours\r\nHost: elsewhere\r\na: 1\r\nB: 2\r\n"
+    assert block.names_host
+    assert block == HeaderBlock([*own.fields, (b"a", b"1"), (b"B", b"2")])
