@@ -19,12 +19,15 @@ from aigw.parts import Parts
 from aigw.pipeline import Handler, Matched, Plugin, PluginSite, compose
 from aigw.received import derived_of
 from aigw.registry import Registry
+from aigw.remembered import remember_by
 from aigw.routing.entry import Entry, entry_of
 from aigw.routing.facts import Facts
-from aigw.routing.router import Router
+from aigw.routing.router import Match, Router
 from aigw.routing.target import host_of, normalise
 
 Catalogue = Mapping[str, type[Plugin]]
+_Asked = tuple[bytes, bytes, bytes]
+_NO_HOST = (b"",)
 
 
 class CompiledRoute:
@@ -78,11 +81,11 @@ class Assembly:
         self.catalogue = catalogue
         self.parts = parts
         self._group = group
-        self._router = Router()
+        self._route_by(Router())
         self._routes: dict[str, CompiledRoute] = {}
         self._routes_of_service: dict[str, set[str]] = {}
         snapshot = registry.snapshot(group)
-        self._router = Router.of([self._entry(r, snapshot) for r in snapshot.of("routes").values()])
+        self._route_by(Router.of([self._entry(r, snapshot) for r in snapshot.of("routes").values()]))
         registry.subscribe(self._changed)
 
     def find(self, method: bytes, target: bytes, headers: Headers, remote_addr: str, scheme: str) -> Matched | None:
@@ -94,27 +97,30 @@ class Assembly:
         before: tuple[Router, Matched] | None = derived.get(self)
         if before is not None and before[0] is self._router:
             return before[1]
-        header = _HeaderFacts(headers)
-        found = self._find(_facts(method, target, header, remote_addr, scheme))
         derived.clear()
-        if found is not None and not header.told_length:
+        asked = method, target.partition(b"?")[0], (headers.getRawHeaders(b"host") or _NO_HOST)[0]
+        found = self._found.get(asked)
+        if found is not None:
             derived[self] = self._router, found
-        return found
-
-    def _find(self, facts: Facts) -> Matched | None:
+            return found
+        header = _HeaderFacts(headers)
+        facts = _facts(asked, target, header, remote_addr, scheme)
         match = self._router.match(facts)
         if match is None:
             return None
-        route = match.entry.target
-        assert isinstance(route, CompiledRoute)
-        return Matched(
-            handler=route.handler,
-            resource=route.resource,
-            params=match.params,
-            path=facts.path,
-            host=facts.host,
-            max_body=route.max_body,
-        )
+        found = _matched(match, facts)
+        if match.plain:
+            remember_by(self._found, asked, sum(map(len, asked)), found)
+        if not header.told_length:
+            derived[self] = self._router, found
+        return found
+
+    def _route_by(self, router: Router) -> None:
+        self._router = router
+        # By method, path and host as they were sent. Safe for whoever asks, on whatever connection: only what these
+        # alone decided is in it (`Match.plain`), nothing in a Matched comes from anything else, and what another router
+        # found is gone.
+        self._found: dict[_Asked, Matched] = {}
 
     def _changed(self, group: str, snapshot: Snapshot, changed: frozenset[Key]) -> None:
         if group != self._group:
@@ -130,9 +136,9 @@ class Assembly:
         resource = snapshot.get("routes", id)
         if resource is None:
             self._forget(id)
-            self._router = self._router.remove(id)
+            self._route_by(self._router.remove(id))
         else:
-            self._router = self._router.put(self._entry(resource, snapshot))
+            self._route_by(self._router.put(self._entry(resource, snapshot)))
 
     def _entry(self, resource: Resource, snapshot: Snapshot) -> Entry:
         service_id = resource.value.service_id
@@ -171,11 +177,12 @@ class _HeaderFacts:
         return None if values is None else b", ".join(values).decode("latin-1")
 
 
-def _facts(method: bytes, target: bytes, header: _HeaderFacts, remote_addr: str, scheme: str) -> Facts:
+def _facts(asked: _Asked, target: bytes, header: _HeaderFacts, remote_addr: str, scheme: str) -> Facts:
+    method, path, host = asked
     try:
         return Facts(
-            path=normalise(target),
-            host=host_of((header.headers.getRawHeaders(b"host") or [b""])[0]),
+            path=normalise(path),
+            host=host_of(host),
             method=method.decode("latin-1"),
             remote_addr=remote_addr,
             header=header,
@@ -184,6 +191,19 @@ def _facts(method: bytes, target: bytes, header: _HeaderFacts, remote_addr: str,
         )
     except ValueError as e:
         raise BadRequest(str(e)) from None
+
+
+def _matched(match: Match, facts: Facts) -> Matched:
+    route = match.entry.target
+    assert isinstance(route, CompiledRoute)
+    return Matched(
+        handler=route.handler,
+        resource=route.resource,
+        params=match.params,
+        path=facts.path,
+        host=facts.host,
+        max_body=route.max_body,
+    )
 
 
 def _hosts(service: Resource | None) -> tuple[str, ...]:

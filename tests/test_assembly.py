@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.web.http_headers import Headers
 
 from aigw.errors import BadRequest, MethodNotAllowed, NotServing
@@ -12,6 +14,8 @@ from aigw.model.resource import decode_resource
 from aigw.model.snapshot import Snapshot
 from aigw.pipeline import Matched
 from aigw.plugins import CATALOGUE, CONFIGS
+from aigw.received import ReceivedHeaders
+from aigw.remembered import LONGEST, MOST
 from aigw.testing import exchange_of
 from aigw.testing.gateway import MemoryGateway
 
@@ -95,6 +99,98 @@ def test_routes_are_matched_by_headers_address_and_method(gateway: MemoryGateway
     assert find(gateway, b"/a", HOST) is None
     assert gateway.assembly.find(b"GET", b"/a", Headers(headers), "192.0.2.1", "http") is None
     assert gateway.assembly.find(b"POST", b"/a", Headers(headers), "198.51.100.1", "http") is None
+
+
+# What method, path and host alone decided is remembered, by those.
+
+ROUTES: list[dict[str, Any]] = [
+    {"uri": "/a"},
+    {"uri": "/*"},
+    {"uri": "/a/:b"},
+    {"uri": "/a", "methods": ["POST"]},
+    {"uri": "/a", "host": "h"},
+    {"uri": "/a", "hosts": ["*.h"], "priority": 2},
+    {"uri": "/a", "remote_addr": "192.0.2.1"},
+    {"uri": "/a/*", "vars": [["http_x", "==", "1"]]},
+    {"uri": "/a", "vars": [["arg_q", "==", "1"]]},
+    {"uri": "/a/:b", "vars": [["cookie_c", "==", "1"]]},
+    {"uri": "/a", "vars": [["scheme", "==", "https"]], "priority": 1},
+    {"uri": "/a", "vars": [["request_uri", "~~", "q=2"]]},
+    {"uri": "/*", "vars": [["content_length", "==", "7"]], "priority": 3},
+]
+ASKED = st.tuples(
+    st.sampled_from([b"GET", b"POST"]),
+    st.sampled_from([b"/a", b"/%61", b"/a?q=1", b"/a?q=2", b"/a/b", b"/a/c", b"/A", b"/a/../a", b"/b"]),
+    st.sampled_from([b"h", b"H:80", b"a.h", b"b", b""]),
+    st.sampled_from([[], [(b"x", b"1")], [(b"cookie", b"c=1")], [(b"content-length", b"7")]]),
+    st.sampled_from(["192.0.2.1", "192.0.2.2"]),
+    st.sampled_from(["http", "https"]),
+)
+
+
+def what(match: Matched | None) -> Any:
+    if match is None:
+        return None
+    return match.resource.id, match.resource.value, dict(match.params), match.path, match.host, match.max_body
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["put", "delete"]), st.sampled_from(ROUTES), st.sampled_from("abc"))
+        | st.lists(ASKED, max_size=6),
+        max_size=8,
+    )
+)
+def test_what_is_found_does_not_depend_on_what_was_asked_before(steps: list[Any]) -> None:
+    gateway = MemoryGateway()
+    for n, id in enumerate("abc"):
+        gateway.put({"ai-proxy": model(max_req_body_size=n + 1)}, id=id, **ROUTES[n])
+    for step in steps:
+        if isinstance(step, list):
+            afresh = type(gateway.assembly)(
+                group="default", registry=gateway.registry, catalogue=CATALOGUE, parts=gateway.parts
+            )
+            for method, target, host, fields, address, scheme in step * 2:
+                headers = ReceivedHeaders([(b"host", host), *fields])
+                afresh._found.clear()
+                expected = what(
+                    afresh.find(method, target, Headers({b"host": [host], **_lists(fields)}), address, scheme)
+                )
+                assert what(gateway.assembly.find(method, target, headers, address, scheme)) == expected
+                assert what(gateway.assembly.find(method, target, headers, address, scheme)) == expected
+            continue
+        kind, document, id = step
+        if kind == "put":
+            change(gateway, [("routes", {"id": id, "plugins": {"ai-proxy": model()}, **document})], [])
+        elif gateway.registry.snapshot("default").get("routes", id) is not None:
+            change(gateway, [], [("routes", id)])
+
+
+def _lists(fields: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
+    return {name: [value] for name, value in fields}
+
+
+@pytest.mark.parametrize(("document", "plain"), [(d, "vars" not in d and "remote_addr" not in d) for d in ROUTES])
+def test_a_route_that_looks_at_anything_else_is_looked_for_each_time(document: dict[str, Any], plain: bool) -> None:
+    gateway = MemoryGateway()
+    gateway.put({"ai-proxy": model()}, id="last", uri="/*")
+    gateway.put({"ai-proxy": model()}, id="first", **{"priority": 9, **document})
+    headers = Headers({b"host": [b"a.h"]})
+    target = b"/a/b" if document["uri"].startswith("/a/") else b"/a"
+    assert gateway.assembly.find(b"POST", target, headers, "192.0.2.9", "http") is not None
+    assert bool(gateway.assembly._found) is plain
+
+
+def test_what_is_remembered_is_bounded_and_without_the_query(gateway: MemoryGateway) -> None:
+    gateway.put({"ai-proxy": model()}, uri="/*")
+    for n in range(MOST + 10):
+        assert found(gateway, b"/%d?key=s" % n).path == f"/{n}"
+        assert len(gateway.assembly._found) <= MOST
+    assert not any(b"key" in part for asked in gateway.assembly._found for part in asked)
+    before = {*gateway.assembly._found}
+    assert found(gateway, b"/" + b"a" * LONGEST).path == "/" + "a" * LONGEST
+    assert {*gateway.assembly._found} == before
 
 
 # Compiled once, when the first request comes.

@@ -19,26 +19,35 @@ _NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 
 
 class Match(NamedTuple):
-    """The route that takes a request, and what the parameters of its path took (``id`` -> ``7``)."""
+    """The route that takes a request, and what the parameters of its path took (``id`` -> ``7``).
+
+    ``plain``: method, path and host alone decided that, so that it takes all requests that have the same.
+    """
 
     entry: Entry
     params: Mapping[str, str]
+    plain: bool
 
 
 class Candidate:
-    """One pattern of one route: ``names`` of its parameters, ``conditions`` beside its path and host."""
+    """One pattern of one route: ``names`` of its parameters, ``conditions`` beside its path and host.
 
-    __slots__ = ("conditions", "entry", "names", "pattern")
+    ``plain``: of these, they look at the method only.
+    """
+
+    __slots__ = ("conditions", "entry", "names", "pattern", "plain")
 
     def __init__(self, entry: Entry, pattern: str, names: tuple[str, ...], conditions: tuple[Condition, ...]) -> None:
         self.entry = entry
         self.pattern = pattern
         self.names = names
         self.conditions = conditions
+        self.plain = all(condition.field == "methods" for condition in conditions)
 
-    def matched(self, taken: tuple[str, ...]) -> Match:
-        """The match, when the parameters took these segments."""
-        return Match(self.entry, dict(zip(self.names, taken, strict=True)) if taken else _NO_PARAMS)
+    def matched(self, taken: tuple[str, ...], plain: bool) -> Match:
+        """The match, when the parameters took these segments; ``plain``: so are all candidates that were tried."""
+        params = MappingProxyType(dict(zip(self.names, taken, strict=True))) if taken else _NO_PARAMS
+        return Match(self.entry, params, plain)
 
 
 Row = tuple[Candidate, ...]

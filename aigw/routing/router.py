@@ -81,13 +81,15 @@ class Router:
 
     def match(self, facts: Facts) -> Match | None:
         """The route that takes a request; None if none does."""
+        plain = True
         for candidates, taken in self._enabled.lookup(facts.path):
             for candidate in candidates if isinstance(candidates, tuple) else candidates.at(facts.host):
+                plain = plain and candidate.plain
                 for _, holds in candidate.conditions:
                     if not holds(facts):
                         break
                 else:
-                    return candidate.matched(taken)
+                    return candidate.matched(taken, plain)
         return None
 
     def explain(self, facts: Facts, limit: int = 100) -> list[tuple[str, str]]:
