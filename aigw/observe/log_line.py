@@ -12,6 +12,7 @@ from aigw.model.snapshot import Resource
 from aigw.observe.log_record import NAME_BYTES, PATH_BYTES, agent, method, name, request_type
 from aigw.observe.text import printable
 from aigw.received import derived_of
+from aigw.remembered import remember_by
 
 _Client = tuple[object, bytes]
 
@@ -35,6 +36,7 @@ class UsualLines:
 
     def __init__(self) -> None:
         self._kinds: dict[object, bytes] = {}
+        self._clients: dict[object, bytes] = {}
 
     def line(self, exchange: Exchange, status: int, bytes_sent: int, second: bytes, ms: int) -> bytes | None:
         """The line of a request whose reply is complete; None if there is anything unusual about it.
@@ -87,11 +89,22 @@ class UsualLines:
             prompt,
             completion,
             total,
-            client[1] if client is not None and client[0] == asked else _new_client(exchange, asked),
+            client[1] if client is not None and client[0] == asked else self._client(exchange, asked),
             self._kinds.get(kind) or self._new_kind(kind, exchange, route, attempt),
             duration // 10,
             duration % 10,
         )
+
+    def _client(self, exchange: Exchange, asked: tuple[str, str, bytes, str]) -> bytes:
+        """Who asked for what: kept with the head, which may come again, and for others that say the same of this."""
+        agents = exchange.headers.getRawHeaders(b"user-agent", ())
+        key = (*asked, *agents[:1])
+        members = self._clients.get(key)
+        if members is None:
+            members = _client_members(exchange)
+            remember_by(self._clients, key, sum(map(len, key)), members)
+        derived_of(exchange.headers)[_CLIENT] = asked, members
+        return members
 
     def _new_kind(self, kind: object, exchange: Exchange, route: Resource, attempt: Attempt) -> bytes:
         members = _kind_members(exchange, route, attempt)
@@ -123,9 +136,8 @@ def _kind_members(exchange: Exchange, route: Resource, attempt: Attempt) -> byte
     return b'%b,"attempts":[{%b,"duration_ms":' % (members, tried)
 
 
-def _new_client(exchange: Exchange, asked: object) -> bytes:
-    """Who asked for what; kept with the head, for as long as the client repeats it."""
-    members = _members(
+def _client_members(exchange: Exchange) -> bytes:
+    return _members(
         {
             "remote_addr": name(exchange.remote_addr),
             "host": name(exchange.host),
@@ -134,8 +146,6 @@ def _new_client(exchange: Exchange, asked: object) -> bytes:
             "http_user_agent": agent(exchange),
         }
     )
-    derived_of(exchange.headers)[_CLIENT] = asked, members
-    return members
 
 
 def _members(of: dict[str, object]) -> bytes:
