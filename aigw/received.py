@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from twisted.web.http_headers import Headers
 
 Field = tuple[bytes, bytes]
 """(lower-case name, value without the whitespace around it)."""
+
+_NOTHING: frozenset[bytes] = frozenset()
+_USUAL_LISTS = {value: frozenset({value.lower()}) for value in (b"keep-alive", b"Keep-Alive", b"close")}
 
 
 class ReceivedHeaders(Headers):
@@ -72,6 +75,15 @@ class ReceivedHeaders(Headers):
             return default
         return [last] if self._values is None else self._values[name].copy()
 
+    def listed(self, name: bytes) -> frozenset[bytes]:
+        """The `tokens` of a header. ``name``: in lower case."""
+        value = self.by_name.get(name)
+        if value is None:
+            return _NOTHING
+        if self._values is None and value in _USUAL_LISTS:
+            return _USUAL_LISTS[value]
+        return frozenset(tokens(self.getRawHeaders(name)))
+
     def getAllRawHeaders(self) -> Iterator[tuple[bytes, Sequence[bytes]]]:
         """All headers."""
         return iter(_by_name(self.fields).items())
@@ -87,6 +99,11 @@ class ReceivedHeaders(Headers):
     def removeHeader(self, name: Any) -> NoReturn:
         """Refused: use `copy`."""
         raise TypeError("what a client sent does not change; take a copy")
+
+
+def tokens(values: Iterable[bytes]) -> set[bytes]:
+    """The lower-case members of a comma-separated list, which may be spread over fields (RFC 9110 section 5.6)."""
+    return {token.strip(b" \t").lower() for value in values for token in value.split(b",")}
 
 
 def derived_of(headers: Headers) -> dict[Any, Any]:

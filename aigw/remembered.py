@@ -8,6 +8,8 @@ from typing import TypeVar
 
 LONGEST = 256
 MOST = 2048
+VARIETY, SPELL = 256, 4096
+"""Of so many new lines of one name in a row, only the first few are remembered: ids of requests never come again."""
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -37,3 +39,26 @@ class _Secrecy(dict[bytes, bool]):
 
 may_be_secret = _Secrecy().__getitem__
 """By the lower-case name of a header field: its lines are never remembered."""
+
+
+class FieldMemory(dict[K, T]):
+    """What is known of header fields, by their lines or by themselves; a subclass says what is not (``__missing__``).
+
+    It is for whoever comes, so what may be a credential is never in it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._new: dict[bytes, int] = {}
+
+    def keep(self, name: bytes, key: K, size: int, known: T) -> None:
+        """For the next time, if there may be one. ``name``: of the field, in lower case; ``size``: of the line."""
+        if size > LONGEST or may_be_secret(name):
+            return
+        counts = self._new
+        new = counts.get(name, 0)
+        if len(counts) >= MOST or len(self) >= MOST:
+            counts.clear()
+        counts[name] = new + 1
+        if new % SPELL < VARIETY:
+            remember_by(self, key, size, known)

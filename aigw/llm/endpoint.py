@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import quote, quote_from_bytes, unquote_plus, unquote_to_bytes, urlencode, urlsplit
 
 from twisted.web.http_headers import Headers
@@ -25,7 +25,6 @@ NOT_RELAYED = _OF_THE_CONNECTION | {
     b"strict-transport-security",
 }
 """Of the upstream's own connection, or (its cookies) of a session that all clients of the gateway would share."""
-_KEEP_ALIVE = frozenset({b"keep-alive"})
 _NOTHING = HeaderBlock([])
 _PLAIN = "/:@!$&'()*+,;=-._~"
 """What may stand in a path as it is (RFC 3986 section 3.3), and a query."""
@@ -94,11 +93,10 @@ class Forwarding:
         """Those of one request."""
         received = ReceivedHeaders.of(client)
         fields, by_name, left_out = received.fields, received.by_name, self._left_out
-        if b"connection" in by_name:
-            named = _tokens(received.getRawHeaders(b"connection"))
-            if not named <= left_out:
-                left_out = left_out | named
-                fields = [field for field in fields if field[0] not in left_out]
+        named = received.listed(b"connection")
+        if not named <= left_out:
+            left_out = left_out | named
+            fields = [field for field in fields if field[0] not in left_out]
         missing = [field for name, field in self._defaults if name not in by_name or name in left_out]
         return self._own.followed_by(self._lines, fields, HeaderBlock(missing) if missing else _NOTHING)
 
@@ -130,10 +128,3 @@ def _requoted(sent: bytes) -> str:
 def _lines(left_out: frozenset[bytes]) -> Lines:
     """Most instances leave out the same, and what a line is depends on nothing else."""
     return Lines(left_out)
-
-
-def _tokens(values: Iterable[bytes]) -> frozenset[bytes]:
-    """The header names that ``Connection`` lists."""
-    if values == [b"keep-alive"]:
-        return _KEEP_ALIVE
-    return frozenset(token.strip().lower() for value in values for token in value.split(b","))

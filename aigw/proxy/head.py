@@ -7,7 +7,7 @@ no secret. Sections are of RFC 9112, unless RFC 9110 is named.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import attrs
@@ -15,7 +15,7 @@ import attrs
 from aigw.errors import BadRequest, ExpectationFailed, HeadersTooLarge, URITooLong, VersionNotSupported
 from aigw.proxy.limits import Limits
 from aigw.received import Field, ReceivedHeaders
-from aigw.remembered import may_be_secret, remember, remember_by
+from aigw.remembered import FieldMemory, remember
 from aigw.routing.target import host_of
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -40,7 +40,6 @@ _UNIQUE = {
 T = TypeVar("T")
 RequestLine = tuple[bytes, bytes, bytes]
 _request_lines: dict[bytes, RequestLine] = {}
-_field_lines: dict[bytes, Field] = {}
 
 
 @attrs.define(kw_only=True)
@@ -89,8 +88,7 @@ def read_head(block: bytes, limits: Limits) -> Head:
     if len(lines) > limits.header_count:
         raise HeadersTooLarge(f"more than {limits.header_count} header fields")
     method, target, version = _request_lines.get(request_line) or read_request_line(request_line)
-    remembered = _field_lines.get
-    headers = ReceivedHeaders([remembered(line) or read_field(line) for line in lines])
+    headers = ReceivedHeaders([*map(_field_lines.__getitem__, lines)])
     values = headers.by_name
     if len(values) < len(lines):  # else every name is there once
         _check_unique(headers)
@@ -102,8 +100,7 @@ def read_head(block: bytes, limits: Limits) -> Head:
         version=version,
         headers=headers,
         length=length,
-        persistent=version == b"HTTP/1.1"
-        and not (b"connection" in values and _closes(headers.getRawHeaders(b"connection"))),
+        persistent=version == b"HTTP/1.1" and b"close" not in headers.listed(b"connection"),
         expects_continue=b"expect" in values
         and _expects_continue(version, headers.getRawHeaders(b"expect"))
         and length != 0,
@@ -204,14 +201,18 @@ def read_field(line: bytes) -> Field:
     if match is None:
         raise BadRequest("obsolete line folding" if line[:1] in (b" ", b"\t") else "malformed header field")
     field = name, _ = match[1].lower(), match[2].strip(b" \t")
-    if not may_be_secret(name):
-        remember_by(_field_lines, line, len(line), field)
+    _field_lines.keep(name, line, len(line), field)
     return field
 
 
-def tokens(values: Iterable[bytes]) -> set[bytes]:
-    """The lower-case members of a comma-separated list, which may be spread over fields (RFC 9110 section 5.6)."""
-    return {token.strip(b" \t").lower() for value in values for token in value.split(b",")}
+class _FieldLines(FieldMemory[bytes, Field]):
+    """What lines of headers mean, on whatever connection they come."""
+
+    def __missing__(self, line: bytes) -> Field:
+        return read_field(line)
+
+
+_field_lines = _FieldLines()
 
 
 def check_http2(method: bytes, target: bytes, fields: Mapping[bytes, Sequence[bytes]], limits: Limits) -> None:
@@ -273,10 +274,6 @@ def _body_length(version: bytes, values: Mapping[bytes, bytes]) -> int | None:
     if not length.isdigit() or len(length) > _LONGEST_LENGTH:
         raise BadRequest(_UNIQUE[b"content-length"])
     return int(length)
-
-
-def _closes(connection: list[bytes]) -> bool:
-    return connection != [b"keep-alive"] and b"close" in tokens(connection)
 
 
 def _expects_continue(version: bytes, values: list[bytes]) -> bool:

@@ -10,7 +10,7 @@ import functools
 import re
 
 from aigw.exchange import HOP_BY_HOP, Exchange, HeaderList
-from aigw.proxy.head import tokens
+from aigw.received import tokens
 from aigw.remembered import may_be_secret, remember_by
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from twisted.web.http_headers import Headers
 
 from aigw.exchange import HOP_BY_HOP
-from aigw.remembered import may_be_secret, remember_by
+from aigw.remembered import FieldMemory
 from aigw.upstream.head import Field
 
 _NEVER_SENT = HOP_BY_HOP | {b"content-length", b"expect", b"http2-settings"}
@@ -108,7 +108,7 @@ class HeaderBlock(Headers):
         return self._parsed
 
 
-class Lines(dict[Field, bytes]):
+class Lines(FieldMemory[Field, bytes]):
     """From received fields, whose names are lower case, to their lines; those that are not sent on have an empty one.
 
     Clients repeat themselves, so lines are remembered, as far as they can hold no secret: what a field's line is has
@@ -123,8 +123,7 @@ class Lines(dict[Field, bytes]):
     def __missing__(self, field: Field) -> bytes:
         name, value = field
         line = b"" if name.lower() in self._left_out else _line(field)
-        if not may_be_secret(name):
-            remember_by(self, field, len(name) + len(value), line)
+        self.keep(name, field, len(name) + len(value), line)
         return line
 
 
