@@ -90,8 +90,15 @@ class Exchange:
     buffering: bool = True
 
 
+Forward = Callable[[bytes, bytes], bool]
+"""Takes what came as an HTTP chunk of its own: (the chunk, what it carries). False = nothing was done."""
+
+
 class Sink(Protocol):
-    """Takes the bytes of a reply's source, in order; ends with exactly one of `finished` and `broke`."""
+    """Takes the bytes of a reply's source, in order; ends with exactly one of `finished` and `broke`.
+
+    It may have a `Forward` called ``forward``, too: a shorter way for what `write` would send on as it came.
+    """
 
     def write(self, data: bytes) -> None:
         """Some bytes (never empty)."""
@@ -121,6 +128,8 @@ class Source(Protocol):
 
 class Stage(Protocol):
     """Changes or watches a stream: pure, synchronous, one per reply.
+
+    It may have ``passes(data)``, too: would `feed` return just ``data``, and nothing change in the stage?
 
     Either method may raise a `GatewayError`: the reply then counts as broken by its upstream.
     """

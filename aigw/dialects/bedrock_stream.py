@@ -56,6 +56,10 @@ class ConverseWatch:
             self._fail(UpstreamBadReply(f"the upstream's event stream is broken: {self._splitter.broken}"))
         return self._leaving(leaving)
 
+    def passes(self, data: bytes) -> bool:
+        """Never: where a message ends is not seen without reading it."""
+        return False
+
     def close(self) -> list[bytes]:
         """Nothing: a message is whole or none."""
         if not self._over and (self._splitter.begun or not self._complete):

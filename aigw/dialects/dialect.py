@@ -63,6 +63,9 @@ class Watch(Protocol):
         :raises UpstreamError: if the upstream told that it failed.
         """
 
+    def passes(self, data: bytes) -> bool:
+        """Would `feed` return just ``data``, and nothing change in the watch?"""
+
     def close(self) -> list[bytes]:
         """What is left.
 

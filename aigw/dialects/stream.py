@@ -88,6 +88,12 @@ class StreamWatch:
             return [passing]
         return self._inspected(passing)
 
+    def passes(self, data: bytes) -> bool:
+        """Is this one or several whole events that mean nothing here, and is no other under way?"""
+        if self.over or self._splitter.held or not data.endswith(USUAL_ENDS):
+            return False
+        return max(map(data.rfind, self._marks)) < 0
+
     def close(self) -> list[bytes]:
         """Nothing, or an end marker that lacks its blank line."""
         if self.over:
@@ -173,6 +179,10 @@ class Relay:
     def feed(self, data: bytes) -> list[bytes]:
         """The same bytes."""
         return [data]
+
+    def passes(self, data: bytes) -> bool:
+        """Always."""
+        return True
 
     def close(self) -> list[bytes]:
         """Nothing."""

@@ -104,6 +104,13 @@ class Relay:
             self._begin(len(out))
             self._wire.send(out)
 
+    def forward(self, chunk: bytes, data: bytes) -> bool:
+        """The same, where it comes to sending the chunk that ``data`` came in."""
+        if self._sealed or not self._stages.passes(data) or not self._wire.forward(chunk):
+            return False
+        self.sent += len(data)
+        return True
+
     def finished(self) -> None:
         """Relay what the stages were holding back, and the end."""
         if self._sealed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from aigw.exchange import Stage
 
@@ -13,6 +13,8 @@ class Stages:
     def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = tuple(stages)
         self._only = stages[0].feed if len(stages) == 1 else None
+        self.passes: Callable[[bytes], bool] = getattr(stages[0], "passes", _never) if len(stages) == 1 else _never
+        """Would `feed` return ``data`` as it is, and nothing change in any stage? False = it may be so."""
 
     def __bool__(self) -> bool:
         return bool(self._stages)
@@ -40,6 +42,10 @@ class Stages:
     def pass_whole(self, body: bytes) -> bytes:
         """What a complete body becomes."""
         return self.feed(body) + self.close()
+
+
+def _never(data: bytes) -> bool:
+    return False
 
 
 NO_STAGES = Stages(())

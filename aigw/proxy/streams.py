@@ -120,6 +120,10 @@ class Http2Wire:
         if data:
             self._stream.write(data)
 
+    def forward(self, chunk: bytes) -> bool:
+        """Never: HTTP/2 has no chunks."""
+        return False
+
     def end(self, data: bytes) -> None:
         """`finish` sends END_STREAM."""
         self.send(data)

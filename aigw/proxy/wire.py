@@ -49,6 +49,9 @@ class Wire(Protocol):
     def send(self, data: bytes) -> None:
         """Some of the body; ``b""`` sends the head, if that is still waiting."""
 
+    def forward(self, chunk: bytes) -> bool:
+        """`send` what an HTTP chunk carries; false = that takes more than sending the chunk itself, and is not done."""
+
     def end(self, data: bytes) -> None:
         """The rest of the body."""
 
@@ -117,6 +120,13 @@ class Http1Wire:
             framed, self._head = self._head + framed, b""
         if framed:
             self._channel.write(framed)
+
+    def forward(self, chunk: bytes) -> bool:
+        """Chunks are sent as they are, once the head is out."""
+        if not self._chunked or self._head:
+            return False
+        self._channel.transport.write(chunk)
+        return True
 
     def end(self, data: bytes) -> None:
         """The last bytes, and the last chunk with them."""

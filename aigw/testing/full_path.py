@@ -43,6 +43,11 @@ def relay_all(change: Change = setattr) -> None:
     change(aigw.proxy.resource.Answer, "_fits_one_write", lambda answer, reply: False)
 
 
+def relay_every_event(change: Change = setattr) -> None:
+    """An event that came as a chunk goes through all that stands between the two connections, too."""
+    change(aigw.upstream.chunked.ChunkedDecoder, "whole", lambda decoder, data: b"")
+
+
 def send_by_events(change: Change = setattr) -> None:
     """Transports are the reactor's own."""
     for module in (aigw.datapath, aigw.service):
@@ -62,6 +67,7 @@ def without_shortcuts() -> Iterator[None]:
         read_heads_afresh(change)
         collect_answers(change)
         relay_all(change)
+        relay_every_event(change)
         forget_lines()
         yield
     finally:
@@ -91,6 +97,7 @@ def main() -> None:
     read_heads_afresh()
     collect_answers()
     relay_all()
+    relay_every_event()
     send_by_events()
     del sys.argv[0]
     run()

@@ -15,7 +15,7 @@ from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
 
 from aigw.errors import GatewayError, UpstreamCutShort
-from aigw.exchange import Sink
+from aigw.exchange import Forward, Sink
 from aigw.ports import Clock
 from aigw.upstream.arrivals import Arrivals
 from aigw.upstream.discard import Discard
@@ -55,6 +55,7 @@ class UpstreamBody(Protocol):
         self._watching: Deferred[None] | None = None
         self._sink: Sink | None = None
         self._direct: Sink | None = None  # the sink, while what arrives can go there as it is
+        self._forward_on: Forward | None = None  # the sink's shorter way, if it has one
         self._end: GatewayError | bool | None = None  # None: still arriving; True: complete; or why it broke
         self._told = self._paused = self._reading_stopped = self._pumping = self._sated = False
         self._producer: Any = None  # the transport, once there is one
@@ -124,6 +125,9 @@ class UpstreamBody(Protocol):
         self._held = []
         self._judge = self._watching = None
         self._sink = sink
+        self._forward_on = getattr(sink, "forward", None)
+        if self._forward_on is not None and hasattr(self._producer, "forward_to"):
+            self._producer.forward_to(self._forward)
         if held:
             self._deliver(sink, held)
         self._pump()
@@ -171,6 +175,13 @@ class UpstreamBody(Protocol):
             self._pumping = False
         if self._direct is not sink:
             self._settle(sink)
+
+    def _forward(self, chunk: bytes, data: bytes) -> bool:
+        """The same, in short, for what the sink would send on as it came."""
+        if self._direct is None or self._pumping or self._forward_on is None:
+            return False
+        self._patience.since = self._clock.seconds()
+        return self._forward_on(chunk, data)
 
     def _put(self, data: bytes) -> None:
         """Keep it for whoever wants it, now or later."""

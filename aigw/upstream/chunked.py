@@ -42,6 +42,14 @@ class ChunkedDecoder:
         self._in_trailers = False
         self._trailed = 0  # bytes of complete trailer lines
 
+    def whole(self, data: bytes) -> bytes:
+        """What ``data`` carries, if it is exactly one chunk, written as we would; else nothing. Changes nothing."""
+        if self._owed or self._partial or self._in_trailers:
+            return b""
+        end = data.find(_CRLF, 0, _LONGEST_REMEMBERED)
+        carried = data[end + 2 : -2]
+        return carried if data[:end] == b"%x" % len(carried) and data.endswith(_CRLF) else b""
+
     def feed(self, data: bytes) -> bytes:
         """The bytes of the body in ``data``, joined over all chunks in it."""
         if self._owed >= len(data) + 2:

@@ -16,6 +16,8 @@ from twisted.web.http import PotentialDataLoss
 from zope.interface import implementer
 
 from aigw.errors import GatewayError, UpstreamCutShort, UpstreamReset, UpstreamUnreachable
+from aigw.exchange import Forward
+from aigw.upstream.chunked import ChunkedDecoder
 from aigw.upstream.failures import translate
 from aigw.upstream.head import Head
 from aigw.upstream.origin import Origin
@@ -71,6 +73,8 @@ class Connection(protocol.Protocol):
     when it is told of the connection.
     """
 
+    _chunks: ChunkedDecoder
+
     def __init__(self, origin: Origin, keeper: Keeper) -> None:
         self.origin = origin
         self.reused_at: float | None = None
@@ -84,6 +88,7 @@ class Connection(protocol.Protocol):
         self._parser: ReplyParser | None = None  # of the request's answer, once a byte of it has come
         self._response: Response | None = None
         self._upload: Upload | None = None
+        self._forward: Forward | None = None
         self._paused = False
         self._aborted = False
 
@@ -132,7 +137,7 @@ class Connection(protocol.Protocol):
         """Close at once; the request gets no answer, a response is told of the end."""
         if not self._aborted:
             self._aborted = True
-            self._request = self._parser = None
+            self._request = self._parser = self._forward = None
             if self._upload is not None:
                 self._upload.stop()
             self._transport.abortConnection()
@@ -160,6 +165,9 @@ class Connection(protocol.Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Some bytes of an answer, if one is awaited."""
+        forward = self._forward
+        if forward is not None and (carried := self._chunks.whole(data)) and forward(data, carried):
+            return
         request, parser = self._request, self._parser
         if request is None:
             if not self._aborted:
@@ -218,7 +226,7 @@ class Connection(protocol.Protocol):
 
     def _complete(self, request: Request, head: Head, excess: bool, response: Response) -> None:
         """The answer is complete: rest, if the connection is known to be in step, or go."""
-        self._request = self._response = self._parser = None
+        self._request = self._response = self._parser = self._forward = None
         if self._paused:
             self.resume()
         if self._upload is not None:
@@ -228,6 +236,11 @@ class Connection(protocol.Protocol):
         else:
             self._keeper.retire(self)
         response.finish(DONE)
+
+    def forward_to(self, forward: Forward) -> None:
+        """Ask ``forward`` first, from now to the end of the answer, if that comes in chunks."""
+        if self._parser is not None and self._parser.chunks is not None:
+            self._chunks, self._forward = self._parser.chunks, forward
 
     def pause(self) -> None:
         """Stop reading. Idempotent."""

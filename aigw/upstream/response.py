@@ -19,6 +19,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IClientRequest, IResponse
 from zope.interface import implementer
 
+from aigw.exchange import Forward
 from aigw.upstream.head import Field, Head
 from aigw.upstream.headers import to_headers
 
@@ -37,6 +38,9 @@ class BodyFlow(Protocol):
 
     def cancel(self) -> None:
         """Close at once."""
+
+    def forward_to(self, forward: Forward) -> None:
+        """Ask ``forward`` to take what arrives, before it is taken to `Response.receive`."""
 
 
 @implementer(IResponse, IPushProducer)
@@ -167,6 +171,11 @@ class Response:
             self._tell_end()
 
     stopProducing = loseConnection = abortConnection
+
+    def forward_to(self, forward: Forward) -> None:
+        """Ask ``forward`` first, for chunks that come one at a time. What it is asked for was not held back before."""
+        if self._flow is not None:
+            self._flow.forward_to(forward)
 
     # From the connection.
 

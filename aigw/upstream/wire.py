@@ -28,17 +28,18 @@ class ReplyParser:
     """One reply, from its first byte to its last.
 
     ``head``: once it is complete. ``complete``: so is the body. ``excess``: bytes came after the end, so the connection
-    is out of step. ``error``: the reply can't be relayed; nothing more will be read.
+    is out of step. ``chunks``: reads the body, if it comes in chunks. ``error``: the reply can't be relayed; nothing
+    more will be read.
     """
 
     __slots__ = (
         "_bodiless",
         "_buffer",
-        "_chunks",
         "_interim",
         "_left",
         "_peer",
         "_step",
+        "chunks",
         "complete",
         "error",
         "excess",
@@ -56,7 +57,7 @@ class ReplyParser:
         self._buffer: bytearray | None = None  # an incomplete head
         self._interim = 0
         self._left = 0  # bytes of a body with Content-Length still to come
-        self._chunks: ChunkedDecoder | None = None
+        self.chunks: ChunkedDecoder | None = None
         # A plain function, not a bound method: that would be a reference cycle in each request.
         self._step: Callable[[ReplyParser, bytes], bytes] = ReplyParser._read_head
 
@@ -120,7 +121,7 @@ class ReplyParser:
             return
         self.head = head
         if head.chunked:
-            self._chunks = ChunkedDecoder(self._peer)
+            self.chunks = ChunkedDecoder(self._peer)
             self._step = ReplyParser._read_chunks
         elif head.length is None:
             self._step = ReplyParser._read_until_close
@@ -145,7 +146,7 @@ class ReplyParser:
         return data
 
     def _read_chunks(self, data: bytes) -> bytes:
-        chunks = self._chunks
+        chunks = self.chunks
         assert chunks is not None
         body = chunks.feed(data)
         if chunks.complete:

@@ -8,6 +8,8 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aigw.dialects import DIALECTS
 from aigw.dialects.dialect import Dialect, Verdict, Watch
@@ -40,6 +42,7 @@ DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
 
 FAILED = data({"error": {"message": "out of memory", "type": "server_error"}})
+PIECES = [ROLE, HELLO, HELLO + HELLO, STOP, USAGE, DONE, PING, FAILED, HELLO[:9], HELLO[9:], b"\n"]
 
 
 def cuts(stream: bytes) -> Iterator[list[bytes]]:
@@ -320,3 +323,24 @@ def test_a_responses_stream_leaves_the_same_wherever_it_is_cut(
 def test_passthrough_relays_what_comes_and_claims_nothing() -> None:
     for pieces in cuts(HELLO + FAILED):
         assert watched(PASSTHROUGH.watch(Usage(), True), pieces) == (HELLO + FAILED, None)
+
+
+@settings(max_examples=1500, deadline=None, derandomize=True)
+@given(dialect=st.sampled_from(DIALECTS), pieces=st.lists(st.sampled_from(PIECES)))
+def test_what_passes_need_not_be_fed(dialect: Dialect, pieces: list[bytes]) -> None:
+    """The watch that saw only the rest comes to the same."""
+    usages = Usage(), Usage()
+    every, rest = (dialect.watch(usage, hide_usage=True) for usage in usages)
+    out: list[list[bytes]] = [[], []]
+    ends: list[object] = [None, None]
+    for i, watch in enumerate((every, rest)):
+        try:
+            for piece in pieces:
+                passes = watch.passes(piece)
+                fed = [piece] if passes and watch is rest else watch.feed(piece)
+                assert not passes or fed == [piece]
+                out[i] += fed
+            out[i] += watch.close()
+        except GatewayError as error:
+            ends[i] = (type(error), error.message)
+    assert (out[0], ends[0], usages[0], every.over) == (out[1], ends[1], usages[1], rest.over)

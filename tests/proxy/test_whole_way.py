@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aigw.llm.answer import Answer
+from aigw.proxy.relay import Relay
 from aigw.testing import openai
 from aigw.testing.full_path import forget_lines, without_shortcuts
 from aigw.testing.world import CLOSE, Said, World
@@ -282,3 +283,40 @@ def test_routes_are_chosen_afresh_where_they_have_to_be(make_client: Any) -> Non
     steps = ["put one for lengths", "delete", "ask", "ask more", "ask", "put one for notes", "ask noted", "ask noted"]
     came = same(make_client, steps)
     assert [line["route_id"] for line in came.lines] == ["s", None, "s", "n", "n"]
+
+
+ENDINGS: Mapping[str, Said] = {
+    "complete": [b"0\r\n\r\n"],
+    "cut": [CLOSE],
+    "bad": [b"x\r\n"],
+    "odd": [b"2;x\r\n\n\n\r\n0\r\n\r\n"],
+}
+OPENING = chunked(media=STREAM).removesuffix(b"0\r\n\r\n")
+TOLD = [*openai.stream(["a", "b", "c", "d"], with_usage=True), b": ping\n\n"]
+CHUNKS = [b"%x\r\n%b\r\n" % (len(event), event) for event in TOLD]
+STREAMING = ask(b'{"messages":[],"stream":true}')
+
+
+def as_it_came(said: bytes) -> bytes:
+    return said
+
+
+@pytest.mark.parametrize("route", [lonely(), hybrid(), lonely(**NOT_LONG)], ids=["lonely", "hybrid", "counted"])
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS.keys())
+def test_events_that_come_one_at_a_time(ending: Said, route: Mapping[str, Any], make_client: Any) -> None:
+    """Byte for byte what goes out, chunks and all, is what goes out the long way."""
+    first, second, *others = CHUNKS
+    begun = [[OPENING, first, second], [OPENING + first, second], [OPENING, first + second]]
+    answers = [[*beginning, *others, *ending] for beginning in begun]
+    usual = came_of(World(make_client), route, answers, as_it_came, STREAMING)
+    with without_shortcuts():
+        full = came_of(World(make_client), route, answers, as_it_came, STREAMING)
+    assert usual == full
+
+
+def test_events_that_come_one_at_a_time_go_a_shorter_way(make_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+    write = Relay.write
+    monkeypatch.setattr(Relay, "write", lambda relay, data: (written.append(data), write(relay, data)))
+    came_of(World(make_client), lonely(), [[OPENING, *CHUNKS, b"0\r\n\r\n"]], as_it_came, STREAMING)
+    assert len(written) < len(CHUNKS) - 2

@@ -15,7 +15,15 @@ from aigw.exchange import Reply
 from aigw.llm.answer import Answer
 from aigw.proxy.limits import Limits
 from aigw.proxy.resource import Answer as ProxyAnswer
-from aigw.testing.full_path import collect_answers, read_heads_afresh, relay_all, send_by_events, without_shortcuts
+from aigw.testing.full_path import (
+    collect_answers,
+    read_heads_afresh,
+    relay_all,
+    relay_every_event,
+    send_by_events,
+    without_shortcuts,
+)
+from aigw.upstream.chunked import ChunkedDecoder
 
 
 def test_nothing_of_a_head_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,6 +44,12 @@ def test_no_answer_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_reply_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     relay_all(monkeypatch.setattr)
     assert not ProxyAnswer._fits_one_write(None, Reply(status=200))  # type: ignore[arg-type]
+
+
+def test_no_chunk_is_sent_on_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ChunkedDecoder("up").whole(b"2\r\nhi\r\n")
+    relay_every_event(monkeypatch.setattr)
+    assert not ChunkedDecoder("up").whole(b"2\r\nhi\r\n")
 
 
 def test_transports_are_the_reactors_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -559,3 +560,84 @@ def test_the_short_way_to_the_sink_leads_where_the_long_one_does(
         end = sink.end if isinstance(sink.end, str) else type(sink.end)
         told.append((sink.pieces, end, transport.reading, transport.aborted, bool(timers(clock))))
     assert told[0] == told[1]
+
+
+class Forwarding(Collector):
+    """A sink that sends chunks on as they came, as long as it likes."""
+
+    def __init__(self, body: UpstreamBody | None = None) -> None:
+        super().__init__()
+        self.chunks: list[bytes] = []
+        self.likes = True
+        self.pauses = body
+
+    def forward(self, chunk: bytes, data: bytes) -> bool:
+        if self.likes:
+            self.chunks.append(chunk)
+            if self.pauses is not None:
+                self.pauses.pause()
+        return self.likes
+
+
+class Chunked(Transport):
+    """A transport that asks before it delivers."""
+
+    def forward_to(self, forward: Callable[[bytes, bytes], bool]) -> None:
+        self.forward = forward
+
+
+def forwarding(sink: Forwarding | None = None, **options: Any) -> tuple[UpstreamBody, Chunked, Clock, Forwarding]:
+    body, _, clock = body_of(**options)
+    transport, sink = Chunked(), sink or Forwarding()
+    body.makeConnection(transport)  # type: ignore[arg-type]
+    body.start(sink)
+    return body, transport, clock, sink
+
+
+def test_a_chunk_goes_the_short_way() -> None:
+    _, transport, _, sink = forwarding()
+    assert transport.forward(b"2\r\nhi\r\n", b"hi")
+    assert (sink.chunks, sink.pieces) == ([b"2\r\nhi\r\n"], [])
+
+
+def test_what_the_sink_does_not_forward_is_not_taken() -> None:
+    _, transport, _, sink = forwarding()
+    sink.likes = False
+    assert not transport.forward(b"2\r\nhi\r\n", b"hi")
+
+
+def test_a_chunk_is_an_arrival() -> None:
+    _, transport, clock, sink = forwarding(idle=5)
+    for _ in range(4):
+        clock.advance(3)
+        assert transport.forward(b"2\r\nhi\r\n", b"hi")
+    assert sink.end is None
+    clock.advance(5)
+    assert isinstance(sink.end, UpstreamTimeout)
+
+
+def test_a_sink_that_pauses_as_it_forwards_has_all_the_time() -> None:
+    body, transport, clock, sink = forwarding(idle=5)
+    sink.pauses = body
+    assert transport.forward(b"2\r\nhi\r\n", b"hi")
+    assert not transport.reading
+    assert not transport.forward(b"2\r\nho\r\n", b"ho")
+    clock.advance(50)
+    assert sink.end is None
+    sink.pauses = None
+    body.resume()
+    assert transport.forward(b"2\r\nho\r\n", b"ho")
+
+
+@pytest.mark.parametrize("options", [{"max_bytes": 100}, {"encoding": b"gzip"}])
+def test_what_has_to_be_counted_or_decoded_does_not_go_the_short_way(options: dict[str, Any]) -> None:
+    _, transport, _, sink = forwarding(**options)
+    assert not transport.forward(b"2\r\nhi\r\n", b"hi")
+    assert sink.chunks == []
+
+
+def test_nothing_goes_the_short_way_after_the_end() -> None:
+    body, transport, _, sink = forwarding()
+    body.abort()
+    assert not transport.forward(b"2\r\nhi\r\n", b"hi")
+    assert sink.chunks == []

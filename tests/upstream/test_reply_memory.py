@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,3 +122,48 @@ def test_chunks_are_bounded() -> None:
     assert b"1387" in chunked_module._sizes
     assert len(chunked_module._sizes) <= 2048
     assert max(map(len, chunked_module._sizes)) <= 18
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(
+    before=st.sampled_from([b"", b"4", b"4\r\nab", b"4\r\nabcd", b"4\r\nabcd\r", b"4\r\nabcd\r\n", b"0\r\n"]),
+    data=st.lists(st.sampled_from([*CHUNKS, b"", b"2\r\nhi\r\n", b"b\r\nhello world\r\n", b"\r\n"]), max_size=2).map(
+        b"".join
+    ),
+)
+def test_a_chunk_on_its_own_is_what_reading_it_gives(before: bytes, data: bytes) -> None:
+    """And to ask for it changes nothing."""
+    asked, other = ChunkedDecoder("up"), ChunkedDecoder("up")
+    asked.feed(before), other.feed(before)
+    carried = asked.whole(data)
+    read = other.feed(data)
+    assert asked.feed(data) == read
+    assert (asked.complete, asked.excess, repr(asked.error)) == (other.complete, other.excess, repr(other.error))
+    if carried:
+        assert carried == read
+        assert data == b"%x\r\n%b\r\n" % (len(carried), carried)
+        assert asked.whole(data) == carried
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"5",
+        b"\r\n",
+        b"0\r\n\r\n",
+        b"5\r\nhello",
+        b"5\r\nhello\r",
+        b"5\r\nhello\n\n",
+        b"05\r\nhello\r\n",
+        b"5;a\r\nhello\r\n",
+        b"5 \r\nhello\r\n",
+        b"4\r\nhello\r\n",
+        b"6\r\nhello\r\n",
+        b"5\r\nhello\r\n5\r\nhello\r\n",
+        b"A\r\n0123456789\r\n",
+        b"-1\r\n\r\n",
+    ],
+)
+def test_what_is_not_just_one_chunk_as_we_would_write_it(data: bytes) -> None:
+    assert ChunkedDecoder("up").whole(data) == b""
