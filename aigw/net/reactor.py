@@ -4,8 +4,8 @@ For a socket that can be read, it is just read. All other events, and whatever g
 messages that an application logs by the old `twisted.python.log` while it reads notice a difference: their system is
 ``-``. Errors are logged as ever.
 
-Where several sockets can be read at once, the transports of `aigw.net.transport` send when all of them were. A send
-wakes who waits for it; sends in a row find the peers of the first awake, and the kernel's code in the cache.
+Where more than two sockets can be read at once, the transports of `aigw.net.transport` send when all of them were. A
+send wakes who waits for it; sends in a row find the peers of the first awake, and the kernel's code in the cache.
 
 Importing this module raises ImportError where there is no epoll, as Twisted's own reactor modules do.
 """
@@ -22,7 +22,8 @@ from twisted.python.failure import Failure
 
 NO_DESCRIPTOR = ConnectionFdescWentAway("File descriptor lost")
 
-
+FEW = 2
+"""So many events at once are answered each at once: while we deal with the second, the peer of the first is at work."""
 MOST_HELD = 16
 """Connections that hold back what they send, at most: who came first must not wait for hundreds of others."""
 
@@ -42,7 +43,7 @@ class LeanEpollReactor(EPollReactor):
             events = self._poller.poll(-1 if timeout is None else timeout, len(self._selectables))
         except InterruptedError:
             return
-        if len(events) > 1:
+        if len(events) > FEW:
             self.held = []
         try:
             self._deal_with(events)
