@@ -73,26 +73,24 @@ class StreamWatch:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The whole events that are here now, in one piece."""
+        if self.passes(data):
+            return [data]
         if self.over:
             return self._nothing_more()
-        passing = data
-        if self._splitter.held or not data.endswith(USUAL_ENDS):
-            passing = self._splitter.feed(data)
-            if not passing:
-                return []
-            if self._splitter.overlong:
-                # Nobody reads such an event, so whether the answer became complete in it can't be told any more.
-                self._complete = True
-                return [passing]
-        if max(map(passing.rfind, self._marks)) < 0:  # several times faster than `in`
+        passing = self._splitter.feed(data)
+        if not passing:
+            return []
+        if self._splitter.overlong:
+            # Nobody reads such an event, so whether the answer became complete in it can't be told any more.
+            self._complete = True
             return [passing]
-        return self._inspected(passing)
+        return self._inspected(passing) if self._is_marked(passing) else [passing]
 
     def passes(self, data: bytes) -> bool:
         """Is this one or several whole events that mean nothing here, and is no other under way?"""
         if self.over or self._splitter.held or not data.endswith(USUAL_ENDS):
             return False
-        return max(map(data.rfind, self._marks)) < 0
+        return not self._is_marked(data)
 
     def close(self) -> list[bytes]:
         """Nothing, or an end marker that lacks its blank line."""
@@ -105,6 +103,9 @@ class StreamWatch:
             raise UpstreamCutShort("the upstream ended its stream before the answer was complete")
         return leaving
 
+    def _is_marked(self, stretch: bytes) -> bool:
+        return max(map(stretch.rfind, self._marks)) >= 0  # several times faster than `in`
+
     def _nothing_more(self) -> list[bytes]:
         if self._failure is not None:
             raise self._failure
@@ -112,9 +113,8 @@ class StreamWatch:
 
     def _inspected(self, stretch: bytes) -> list[bytes]:
         leaving: list[bytes] = []
-        marks = self._marks
         for event in events(stretch):
-            meaning = self._read(event) if max(map(event.rfind, marks)) >= 0 else _NOTHING
+            meaning = self._read(event) if self._is_marked(event) else _NOTHING
             if meaning.error is not None and not meaning.complete:
                 return self._failed(meaning.error, leaving)
             if meaning.usage is not None:

@@ -190,9 +190,9 @@ class Answer:
 
     def _limit(self, held: Deferred[None], body: UpstreamBody) -> None:
         """Hold a stream no longer than it may be."""
-        timeouts, hold = self.attempt.backend.timeouts, self._hold_time()
-        start = timeouts.start if hold == self.attempt.target.deadlines.hold else timeouts.start_alone
-        release, late = start(hold, body.release), self._fail_without_token(body)
+        timeouts, usual = self.attempt.backend.timeouts, self.attempt.target.deadlines.hold
+        release = timeouts.start_one_of(usual, self._hold_time(), body.release)
+        late = self._fail_without_token(body)
 
         def stop(result: T) -> T:
             release.stop()

@@ -179,8 +179,7 @@ class Try:
             wait = self._time_left(first_byte)
         if wait is not None:
             self._wait = wait
-            start = timeouts.start if wait == first_byte else timeouts.start_alone
-            self._timeout = start(wait, self._expire)
+            self._timeout = timeouts.start_one_of(first_byte, wait, self._expire)
 
     def _stop_timeout(self) -> None:
         if self._timeout is not None:

@@ -76,21 +76,20 @@ class Face:
 
     def observe(self, exchange: Exchange, status: int, outcome: Outcome, error: GatewayError | None, sent: int) -> None:
         """Tell every observer of a request that is over, whatever the others do."""
-        for observer in self._observers:
-            try:
-                observer(exchange, status, outcome, error, sent)
-            except Exception:  # noqa: BLE001  # the edge: as in `guard`, without its cost for each request
-                self.log.failure("request {id}: {call} failed", id=exchange.id, call=_name(observer))
+        self._tell_all(exchange, self._observers, exchange, status, outcome, error, sent)
 
     def conclude(
         self, exchange: Exchange, aftermaths: Iterable[Aftermath], outcome: Outcome, error: GatewayError | None
     ) -> None:
         """Run every aftermath of a reply, whatever the others do."""
-        for aftermath in aftermaths:
+        self._tell_all(exchange, aftermaths, outcome, error)
+
+    def _tell_all(self, exchange: Exchange, calls: Iterable[Callable[..., object]], *args: object) -> None:
+        for call in calls:
             try:
-                aftermath(outcome, error)
-            except Exception:  # noqa: BLE001  # the edge: as in `observe`
-                self.log.failure("request {id}: {call} failed", id=exchange.id, call=_name(aftermath))
+                call(*args)
+            except Exception:  # noqa: BLE001  # the edge: as in `guard`, without its cost for each request
+                self.log.failure("request {id}: {call} failed", id=exchange.id, call=_name(call))
 
     def guard(self, exchange: Exchange, call: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Call what must not keep anything else from happening; a failure of it is logged."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 import attrs
 
@@ -37,7 +36,6 @@ _UNIQUE = {
     b"content-length": "Content-Length is not one number",
 }
 
-T = TypeVar("T")
 RequestLine = tuple[bytes, bytes, bytes]
 _request_lines: dict[bytes, RequestLine] = {}
 

@@ -48,6 +48,10 @@ def relay_every_event(change: Change = setattr) -> None:
     change(aigw.upstream.chunked.ChunkedDecoder, "whole", lambda decoder, data: b"")
 
 
+WITHIN_A_GATEWAY = (read_heads_afresh, collect_answers, relay_all, relay_every_event)
+"""All of them but those of its transports."""
+
+
 def send_by_events(change: Change = setattr) -> None:
     """Transports are the reactor's own."""
     for module in (aigw.datapath, aigw.service):
@@ -64,10 +68,8 @@ def without_shortcuts() -> Iterator[None]:
         setattr(target, name, value)
 
     try:
-        read_heads_afresh(change)
-        collect_answers(change)
-        relay_all(change)
-        relay_every_event(change)
+        for leave_out in WITHIN_A_GATEWAY:
+            leave_out(change)
         forget_lines()
         yield
     finally:
@@ -94,11 +96,8 @@ def main() -> None:
     """Leave out all of that, and run what the command line names."""
     from twisted.scripts.twistd import run
 
-    read_heads_afresh()
-    collect_answers()
-    relay_all()
-    relay_every_event()
-    send_by_events()
+    for leave_out in (*WITHIN_A_GATEWAY, send_by_events):
+        leave_out()
     del sys.argv[0]
     run()
 

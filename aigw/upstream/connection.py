@@ -73,8 +73,6 @@ class Connection(protocol.Protocol):
     when it is told of the connection.
     """
 
-    _chunks: ChunkedDecoder
-
     def __init__(self, origin: Origin, keeper: Keeper) -> None:
         self.origin = origin
         self.reused_at: float | None = None
@@ -88,7 +86,7 @@ class Connection(protocol.Protocol):
         self._parser: ReplyParser | None = None  # of the request's answer, once a byte of it has come
         self._response: Response | None = None
         self._upload: Upload | None = None
-        self._forward: Forward | None = None
+        self._forward: tuple[ChunkedDecoder, Forward] | None = None
         self._paused = False
         self._aborted = False
 
@@ -165,9 +163,10 @@ class Connection(protocol.Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Some bytes of an answer, if one is awaited."""
-        forward = self._forward
-        if forward is not None and (carried := self._chunks.whole(data)) and forward(data, carried):
-            return
+        if self._forward is not None:
+            chunks, forward = self._forward
+            if (carried := chunks.whole(data)) and forward(data, carried):
+                return
         request, parser = self._request, self._parser
         if request is None:
             if not self._aborted:
@@ -240,7 +239,7 @@ class Connection(protocol.Protocol):
     def forward_to(self, forward: Forward) -> None:
         """Ask ``forward`` first, from now to the end of the answer, if that comes in chunks."""
         if self._parser is not None and self._parser.chunks is not None:
-            self._chunks, self._forward = self._parser.chunks, forward
+            self._forward = self._parser.chunks, forward
 
     def pause(self) -> None:
         """Stop reading. Idempotent."""

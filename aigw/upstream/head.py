@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from aigw.errors import UpstreamBadReply, UpstreamReplyTooLarge
 from aigw.exchange import HOP_BY_HOP
@@ -28,7 +28,6 @@ _LONGEST_LENGTH = 18
 _KEPT_FOR = re.compile(rb"\btimeout=([0-9]{1,6})\b", re.IGNORECASE).search
 
 
-T = TypeVar("T")
 _Version = tuple[bytes, int, int]
 _Status = tuple[_Version, int, bytes]
 _Line = tuple[bytes, Field]

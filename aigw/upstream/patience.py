@@ -43,8 +43,8 @@ class Patience:
     def _look_in(self, seconds: float | None, fail: Fail) -> None:
         if seconds is not None:
             timeouts = self._timeouts or Timeouts(self._clock)
-            start = timeouts.start if seconds == self._idle else timeouts.start_alone
-            self._timer = start(max(0.0, seconds), functools.partial(self._look, fail))
+            look = functools.partial(self._look, fail)
+            self._timer = timeouts.start_one_of(self._idle, max(0.0, seconds), look)
 
     def _look(self, fail: Fail) -> None:
         self._timer = None

@@ -63,6 +63,10 @@ class Timeouts:
             queue.time(timeout)
         return timeout
 
+    def start_one_of(self, usual: float | None, seconds: float, expire: Callable[[], None]) -> Timeout:
+        """`start` it if it is as long as most are, else `start_alone`."""
+        return self.start(seconds, expire) if seconds == usual else self.start_alone(seconds, expire)
+
     def start_alone(self, seconds: float, expire: Callable[[], None]) -> Timeout:
         """The same for a duration that no other has: what is left of a longer time."""
         return _Alone(self._clock.callLater(seconds, expire))
