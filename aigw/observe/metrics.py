@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 
 import attrs
@@ -11,7 +10,7 @@ from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from aigw.errors import GatewayError
 from aigw.exchange import Exchange, Outcome, Timeline
 from aigw.model.snapshot import Resource
-from aigw.observe.families import CALL, LATENCY_MS, OVERHEAD_S, TOKENS, Families
+from aigw.observe.families import CALL, Families
 from aigw.observe.series import LABEL_BYTES, OTHER, Family, Labels, LabelSets, Row
 from aigw.ports import CallLabels, CircuitState
 
@@ -86,11 +85,9 @@ class Metrics:
         )
         kind = self._kinds.get(seen) or self._new_kind(seen, exchange, status)
         kind.status[0] += 1
-        seconds, row = overhead(exchange.timeline), self._overhead
-        row[0] += seconds
-        row[1 + bisect_left(OVERHEAD_S, seconds)] += 1
+        self._families.overhead.observe(self._overhead, overhead(exchange.timeline))
         if kind.call is not None:
-            _count_call(kind.call, exchange)
+            self._count_call(kind.call, exchange)
         if outcome is Outcome.UPSTREAM_BROKE:
             reason = error.code if error is not None else "unknown"
             self._families.streams_cut.row((_route_labels(route)[0], node or "", reason))[0] += 1
@@ -135,6 +132,21 @@ class Metrics:
         for family in self._families:
             yield family.metric()
 
+    def _count_call(self, call: _Call, exchange: Exchange) -> None:
+        families, t, usage = self._families, exchange.timeline, exchange.usage
+        began = t.upstream_started
+        if began is not None and t.upstream_head is not None:
+            if t.finished is not None:
+                families.latency.observe(call.total, (t.finished - began) * 1000 if t.finished > began else 0.0)
+            if t.first_token is not None and exchange.request_type == "ai_stream":
+                families.latency.observe(call.ttft, (t.first_token - began) * 1000 if t.first_token > began else 0.0)
+        if 0 < usage.prompt_tokens <= MOST_TOKENS:
+            call.prompt[0] += usage.prompt_tokens
+            families.prompt_dist.observe(call.prompt_dist, usage.prompt_tokens)
+        if 0 < usage.completion_tokens <= MOST_TOKENS:
+            call.completion[0] += usage.completion_tokens
+            families.completion_dist.observe(call.completion_dist, usage.completion_tokens)
+
     def _new_kind(self, seen: object, exchange: Exchange, status: int) -> _Kind:
         kind = _Kind(
             self._families.status.row(_status_labels(exchange, status)),
@@ -158,31 +170,6 @@ class Metrics:
             completion_dist=families.completion_dist.row(labels),
             active=families.active.row(labels),
         )
-
-
-def _count_call(call: _Call, exchange: Exchange) -> None:
-    """What `Family.observe` does is written out: it would be called three or four times for each request."""
-    t, usage = exchange.timeline, exchange.usage
-    began = t.upstream_started
-    if began is not None and t.upstream_head is not None:
-        if t.finished is not None:
-            row, value = call.total, (t.finished - began) * 1000 if t.finished > began else 0.0
-            row[0] += value
-            row[1 + bisect_left(LATENCY_MS, value)] += 1
-        if t.first_token is not None and exchange.request_type == "ai_stream":
-            row, value = call.ttft, (t.first_token - began) * 1000 if t.first_token > began else 0.0
-            row[0] += value
-            row[1 + bisect_left(LATENCY_MS, value)] += 1
-    tokens = usage.prompt_tokens
-    if 0 < tokens <= MOST_TOKENS:
-        call.prompt[0] += tokens
-        call.prompt_dist[0] += tokens
-        call.prompt_dist[1 + bisect_left(TOKENS, tokens)] += 1
-    tokens = usage.completion_tokens
-    if 0 < tokens <= MOST_TOKENS:
-        call.completion[0] += tokens
-        call.completion_dist[0] += tokens
-        call.completion_dist[1 + bisect_left(TOKENS, tokens)] += 1
 
 
 def _status_labels(exchange: Exchange, status: int) -> Labels:
