@@ -11,7 +11,7 @@ import re
 
 from aigw.exchange import HOP_BY_HOP, Exchange, HeaderList
 from aigw.received import tokens
-from aigw.remembered import may_be_secret, remember_by
+from aigw.remembered import FieldMemory
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _is_value = re.compile(rb"[\t -~\x80-\xff]*").fullmatch
@@ -19,7 +19,6 @@ _OF_THE_CONNECTION = HOP_BY_HOP | {b"http2-settings", b"proxy-authorization"}
 _OURS = {b"content-length", b"date", b"server", b"x-aigw-attempts", b"x-aigw-instance", b"x-aigw-request-id"}
 _DROPPED = _OF_THE_CONNECTION | _OURS
 _THEIR_ID = b"x-request-id: "
-_known: dict[tuple[bytes, bytes], bytes] = {}
 
 
 def outgoing(headers: HeaderList, exchange: Exchange) -> HeaderList:
@@ -33,10 +32,9 @@ def outgoing(headers: HeaderList, exchange: Exchange) -> HeaderList:
 
 def outgoing_lines(headers: HeaderList, exchange: Exchange) -> bytes:
     """The same as they are written in HTTP/1, each with its line end."""
-    known = _known.get
-    lines = [known(field) or _line(field) for field in headers]
+    lines = [*map(_known.__getitem__, headers)]
     if b"" in lines:
-        lines = list(map(_line, _without_named(headers)))
+        lines = [*map(_known.__getitem__, _without_named(headers))]
     theirs = b"".join(lines)
     # No value holds a line end, and `_beginning` gives this name one spelling.
     told = theirs.startswith(_THEIR_ID) or b"\n" + _THEIR_ID in theirs
@@ -52,28 +50,28 @@ def _without_named(headers: HeaderList) -> HeaderList:
     return [field for field in headers if field[0].lower() not in named]
 
 
-def _line(field: tuple[bytes, bytes]) -> bytes:
-    """A field as it goes out; empty if it never does."""
-    name, value = field
-    begins, repeats = _beginning(name)
-    value = value.strip(b" \t")
-    if not begins or not _is_value(value):
-        return b""
-    line = b"%b%b\r\n" % (begins, value)
-    if repeats:
-        remember_by(_known, field, len(line), line)
-    return line
+class _Lines(FieldMemory[tuple[bytes, bytes], bytes]):
+    """From fields to their lines as they go out, empty if they never do."""
+
+    def __missing__(self, field: tuple[bytes, bytes]) -> bytes:
+        name, value = field
+        begins, value = _beginning(name), value.strip(b" \t")
+        line = b"%b%b\r\n" % (begins, value) if begins and _is_value(value) else b""
+        if begins != _THEIR_ID:  # which is another one each time
+            self.keep(name.lower(), field, sum(map(len, field)) + len(b": \r\n"), line)
+        return line
+
+
+_known = _Lines()
 
 
 @functools.lru_cache(maxsize=1024)
-def _beginning(name: bytes) -> tuple[bytes, bool]:
-    """Of a field's line, empty if the field never goes out; is it one that is worth remembering, and may be?"""
+def _beginning(name: bytes) -> bytes:
+    """Of a field's line; empty if the field never goes out."""
     lower = name.lower()
     if lower in _DROPPED or _NAME.fullmatch(name) is None:
-        return b"", False
-    if lower == b"x-request-id":
-        return _THEIR_ID, False
-    return name + b": ", not may_be_secret(lower)
+        return b""
+    return _THEIR_ID if lower == b"x-request-id" else name + b": "
 
 
 @functools.lru_cache(maxsize=1024)
